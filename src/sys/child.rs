@@ -1,0 +1,84 @@
+//! Making and ending processes.
+
+use super::os;
+use crate::error::{Error, Result};
+use std::ffi::CString;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+/// Which side of a fork this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fork {
+    /// The new process.
+    Child,
+    /// The old one, and the new one's pid.
+    Parent(i32),
+}
+
+/// libc's fork, with all fork handlers. In the child only this thread goes on: what other threads had locked in
+/// the host's code stays locked.
+pub fn fork() -> Result<Fork> {
+    // SAFETY: fork takes nothing. The child keeps to what libc leaves usable, and to locks that fork handlers
+    // hold; what the user's function does there is the user's affair.
+    match unsafe { libc::fork() } {
+        0 => Ok(Fork::Child),
+        pid if pid > 0 => Ok(Fork::Parent(pid)),
+        _ => Err(Error::system("fork")),
+    }
+}
+
+/// Ends this process at once, past exit handlers and buffers.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: _exit takes a number.
+    unsafe { libc::_exit(code) }
+}
+
+/// Ends this process as a return from main does.
+pub fn exit(code: i32) -> ! {
+    // SAFETY: exit may be called once, and the callers never come back to call it again.
+    unsafe { libc::exit(code) }
+}
+
+/// Has `f` called when the process exits.
+pub fn at_exit(f: extern "C" fn()) {
+    // SAFETY: `f` lives as long as the library, which is never unloaded.
+    unsafe { libc::atexit(f) };
+}
+
+/// Ends a child that can't be watched, and reaps it.
+pub fn discard(pid: i32) {
+    if is_unreaped(pid) {
+        // SAFETY: `pid` is a child that was not reaped, so the number still means it.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+        // SAFETY: as above; the status is not wanted.
+        os::retry(|| unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) });
+    }
+}
+
+/// Whether `pid` is a child of this process that has not been reaped.
+fn is_unreaped(pid: i32) -> bool {
+    // SAFETY: all zeroes is a valid siginfo, and waitid fills it.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: as above.
+    os::retry(|| unsafe { libc::waitid(libc::P_PID, pid as libc::id_t, &mut info, flags) }) == 0
+}
+
+/// A descriptor that this process was started with, for itself alone from now on.
+pub fn adopt_descriptor(fd: RawFd) -> Result<OwnedFd> {
+    // SAFETY: a number and a flag.
+    if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(Error::system(format_args!("descriptor {fd}, which the parent passed")));
+    }
+    // SAFETY: it is open, and was passed for the caller.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The value of an environment variable, which is then removed; `None` if there is none, or it is no text.
+pub fn take_variable(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok()?;
+    let name = CString::new(name).ok()?;
+    // SAFETY: as with every change of the environment, no other thread may use it at the same time: this is called
+    // first in main, in a process that was just started.
+    unsafe { libc::unsetenv(name.as_ptr()) };
+    Some(value)
+}

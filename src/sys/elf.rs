@@ -1,0 +1,419 @@
+//! Where a function lives: in which loaded object and how far into it, so that another process that runs the same
+//! files finds it, wherever they are loaded there.
+
+use crate::error::{Error, Result, Status};
+use std::ffi::{c_int, c_void, CStr, CString, OsStr};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// What tells a file from others, and from other versions of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The linker's build id: the first bytes, and how many they are.
+    BuildId([u8; MAX_ID], u8),
+    /// Device, inode, size, and time of change in seconds and nanoseconds.
+    File([u64; 5]),
+}
+
+/// Longer build ids, and such as are too short to tell files apart, do not count.
+const MAX_ID: usize = 32;
+const MIN_ID: usize = 8;
+
+/// A place in the code of a loaded object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Which object.
+    pub identity: Identity,
+    /// How far into it, as its own addresses count.
+    pub offset: u64,
+    /// Its path: for messages, and to load it where it is not loaded.
+    pub path: PathBuf,
+}
+
+/// A loaded object, as the loader lists it.
+struct Object<'a> {
+    base: u64,
+    name: &'a CStr,
+    headers: &'a [ProgramHeader],
+    loads: u64,
+}
+
+/// Addresses and sizes as 64 bits, whatever the pointers have.
+fn wide(number: impl Into<u64>) -> u64 {
+    number.into()
+}
+
+#[cfg(target_pointer_width = "64")]
+type ProgramHeader = libc::Elf64_Phdr;
+#[cfg(target_pointer_width = "32")]
+type ProgramHeader = libc::Elf32_Phdr;
+
+/// Calls `see` with each loaded object, the program first, until it answers something.
+fn find_object<R>(see: impl FnMut(&Object<'_>) -> Option<R>) -> Option<R> {
+    struct Search<F, R>(F, Option<R>);
+
+    unsafe extern "C" fn visit<R, F: FnMut(&Object<'_>) -> Option<R>>(
+        info: *mut libc::dl_phdr_info,
+        _size: libc::size_t,
+        search: *mut c_void,
+    ) -> c_int {
+        // SAFETY: the loader passes a live record, and `search` is what `find_object` handed in; the name and the
+        // headers live as long as the object, which can't be unloaded during the call.
+        let (search, object) = unsafe {
+            let info = &*info;
+            let name = if info.dlpi_name.is_null() { c"" } else { CStr::from_ptr(info.dlpi_name) };
+            let headers = match info.dlpi_phnum {
+                0 => &[],
+                n => std::slice::from_raw_parts(info.dlpi_phdr, usize::from(n)),
+            };
+            let object = Object { base: wide(info.dlpi_addr), name, headers, loads: info.dlpi_adds };
+            (&mut *search.cast::<Search<F, R>>(), object)
+        };
+        search.1 = (search.0)(&object);
+        c_int::from(search.1.is_some())
+    }
+
+    fn go<R, F: FnMut(&Object<'_>) -> Option<R>>(mut search: Search<F, R>) -> Option<R> {
+        // SAFETY: `visit` gets the search that it expects, which outlives the call.
+        unsafe { libc::dl_iterate_phdr(Some(visit::<R, F>), (&raw mut search).cast()) };
+        search.1
+    }
+
+    go(Search(see, None))
+}
+
+impl Object<'_> {
+    fn segments(&self, kind: u32, flags: u32) -> impl Iterator<Item = &ProgramHeader> {
+        self.headers.iter().filter(move |h| h.p_type == kind && h.p_flags & flags == flags)
+    }
+
+    /// Whether the `len` bytes at `offset` lie in a segment that has these flags.
+    fn holds(&self, offset: u64, len: u64, flags: u32) -> bool {
+        self.segments(libc::PT_LOAD, flags).any(|segment| {
+            let (start, size) = (wide(segment.p_vaddr), wide(segment.p_memsz));
+            offset >= start && len <= size && offset - start <= size - len
+        })
+    }
+
+    /// The offset of an address in this object's code.
+    fn code_offset(&self, address: u64) -> Option<u64> {
+        let offset = address.wrapping_sub(self.base);
+        self.holds(offset, 1, libc::PF_X).then_some(offset)
+    }
+
+    fn build_id(&self) -> Option<Identity> {
+        let notes = self.segments(libc::PT_NOTE, 0).filter(|segment| {
+            self.holds(wide(segment.p_vaddr), wide(segment.p_memsz), libc::PF_R) && segment.p_memsz > 0
+        });
+        notes.into_iter().find_map(|segment| {
+            let start = self.base.wrapping_add(wide(segment.p_vaddr)) as *const u8;
+            // SAFETY: the bytes lie in a readable segment of an object that is loaded, and notes never change.
+            let bytes = unsafe { std::slice::from_raw_parts(start, segment.p_memsz as usize) };
+            find_build_id(bytes, if segment.p_align == 8 { 8 } else { 4 })
+        })
+    }
+
+    fn identity(&self) -> Option<Identity> {
+        self.build_id().or_else(|| file_identity(&self.path()?))
+    }
+
+    fn path(&self) -> Option<PathBuf> {
+        let name = self.name.to_bytes();
+        match name.first() {
+            None => program_path().ok(),
+            Some(b'/') => Some(PathBuf::from(OsStr::from_bytes(name))),
+            // Relative to what was the working directory when it was loaded.
+            Some(_) => mapped_path(self.first_byte()?),
+        }
+    }
+
+    fn first_byte(&self) -> Option<u64> {
+        let segment = self.segments(libc::PT_LOAD, libc::PF_R).next()?;
+        Some(self.base.wrapping_add(wide(segment.p_vaddr)))
+    }
+}
+
+/// Finds the GNU build id among notes: each is three 32-bit numbers (length of the name, length of the content,
+/// type), the name and the content, both padded.
+fn find_build_id(notes: &[u8], align: usize) -> Option<Identity> {
+    const NT_GNU_BUILD_ID: u32 = 3;
+    let mut rest = notes;
+    loop {
+        let word = |at: usize| Some(u32::from_ne_bytes(rest.get(at..at + 4)?.try_into().ok()?));
+        let (name_len, len, kind) = (word(0)? as usize, word(4)? as usize, word(8)?);
+        let start = name_len.checked_add(12)?.checked_next_multiple_of(align)?;
+        let end = start.checked_add(len)?;
+        let (name, content) = (rest.get(12..12 + name_len)?, rest.get(start..end)?);
+        if kind == NT_GNU_BUILD_ID && name == b"GNU\0" && (MIN_ID..=MAX_ID).contains(&len) {
+            let mut id = [0; MAX_ID];
+            id[..len].copy_from_slice(content);
+            return Some(Identity::BuildId(id, len as u8));
+        }
+        rest = rest.get(end.checked_next_multiple_of(align)?..)?;
+    }
+}
+
+fn file_identity(path: &Path) -> Option<Identity> {
+    let file = std::fs::metadata(path).ok()?;
+    Some(Identity::File([file.dev(), file.ino(), file.size(), file.mtime() as u64, file.mtime_nsec() as u64]))
+}
+
+/// Where a function lives; `None` for an address that lies in the code of no loaded object.
+pub fn locate(function: *const c_void) -> Option<Place> {
+    find_object(|object| {
+        let offset = object.code_offset(function as u64)?;
+        Some(object.identity().zip(object.path()).map(|(identity, path)| Place { identity, offset, path }))
+    })?
+}
+
+/// How many objects this process has ever loaded: while the number stays, an address found by [`locate`] is in an
+/// object that was loaded before.
+pub fn loaded_count() -> u64 {
+    find_object(|object| Some(object.loads)).unwrap_or(0)
+}
+
+/// The path of this program: what /proc/self/exe names; the program's own file where that names its loader
+/// instead (`ld.so program`); the link itself when the file has been deleted or replaced.
+pub fn program_path() -> Result<PathBuf> {
+    const LINK: &str = "/proc/self/exe";
+    let named = std::fs::read_link(LINK).ok();
+    let start = find_object(|object| Some(object.first_byte())).flatten();
+    let path = match (named, start.and_then(mapped_path)) {
+        (Some(named), Some(mapped)) if named != mapped => Some(mapped),
+        (named, mapped) => named.or(mapped),
+    };
+    match path {
+        Some(path) if path.exists() => Ok(path),
+        _ if Path::new(LINK).exists() => Ok(PathBuf::from(LINK)),
+        _ => Err(Error::new(Status::System, "the program's own file can't be found: is /proc mounted?")),
+    }
+}
+
+/// The path of the file that is mapped at an address, as /proc/self/maps shows it.
+fn mapped_path(address: u64) -> Option<PathBuf> {
+    let maps = std::fs::read("/proc/self/maps").ok()?;
+    maps.split(|&b| b == b'\n').find_map(|line| path_in_line(line, address))
+}
+
+/// The path in a line "START-END PERMS OFFSET DEV INODE     PATH", if the address lies in its range.
+fn path_in_line(line: &[u8], address: u64) -> Option<PathBuf> {
+    let hex = |text: &[u8]| u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok();
+    let range = line.split(|&b| b == b' ').next()?;
+    let dash = range.iter().position(|&b| b == b'-')?;
+    if !(hex(&range[..dash])?..hex(&range[dash + 1..])?).contains(&address) {
+        return None;
+    }
+    let path = &line[line.iter().position(|&b| b == b'/')?..];
+    // A line break is all that the kernel escapes here.
+    let mut unescaped = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&first, tail)) = rest.split_first() {
+        let escaped = rest.strip_prefix(b"\\012");
+        unescaped.push(if escaped.is_some() { b'\n' } else { first });
+        rest = escaped.unwrap_or(tail);
+    }
+    Some(PathBuf::from(std::ffi::OsString::from_vec(unescaped)))
+}
+
+impl Place {
+    /// The address of this place in this process, if the object is loaded and has code there. Of several copies
+    /// of the object the one of the same path counts.
+    pub fn resolve(&self) -> Option<*const c_void> {
+        self.resolve_where(|object| object.path().is_some_and(|path| path == self.path))
+            .or_else(|| self.resolve_where(|_| true))
+    }
+
+    fn resolve_where(&self, fits: impl Fn(&Object<'_>) -> bool) -> Option<*const c_void> {
+        find_object(|object| {
+            if !object.holds(self.offset, 1, libc::PF_X) || !self.names(object) || !fits(object) {
+                return None;
+            }
+            Some(object.base.wrapping_add(self.offset) as *const c_void)
+        })
+    }
+
+    fn names(&self, object: &Object<'_>) -> bool {
+        match self.identity {
+            Identity::BuildId(..) => object.build_id() == Some(self.identity),
+            Identity::File(_) => object.build_id().is_none() && object.identity() == Some(self.identity),
+        }
+    }
+
+    /// As [`Place::resolve`], loading the object when it is not loaded, as a plug-in is not in a fresh process.
+    pub fn resolve_or_load(&self) -> Result<*const c_void> {
+        if let Some(address) = self.resolve() {
+            return Ok(address);
+        }
+        let same_file = || {
+            let file = file_identity(&self.path);
+            matches!(self.identity, Identity::BuildId(..)) || file == Some(self.identity)
+        };
+        if same_file() && self.load() {
+            if let Some(address) = self.resolve() {
+                return Ok(address);
+            }
+        }
+        Err(Error::new(Status::NotFound, format!("the function at {self} does not exist in this program")))
+    }
+
+    /// Loads the object for good.
+    fn load(&self) -> bool {
+        let Ok(path) = CString::new(self.path.as_os_str().as_bytes()) else { return false };
+        // SAFETY: loading runs the object's initialisers, as it did in the process that sent the place.
+        !unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) }.is_null()
+    }
+
+    /// Writes it as bytes: kind, length of the identity, identity, offset, path.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match &self.identity {
+            Identity::BuildId(id, len) => {
+                out.extend([0, *len]);
+                out.extend(&id[..usize::from(*len)]);
+            }
+            Identity::File(numbers) => {
+                out.extend([1, 40]);
+                numbers.iter().for_each(|number| out.extend(number.to_le_bytes()));
+            }
+        }
+        out.extend(self.offset.to_le_bytes());
+        out.extend(self.path.as_os_str().as_bytes());
+    }
+
+    /// Reads what [`Place::encode`] wrote; `None` for anything else.
+    pub fn decode(bytes: &[u8]) -> Option<Place> {
+        let (&[kind, len], rest) = bytes.split_first_chunk::<2>()?;
+        let (id, rest) = rest.split_at_checked(usize::from(len))?;
+        let identity = match kind {
+            0 if (MIN_ID..=MAX_ID).contains(&id.len()) => {
+                let mut padded = [0; MAX_ID];
+                padded[..id.len()].copy_from_slice(id);
+                Identity::BuildId(padded, len)
+            }
+            1 if id.len() == 40 => {
+                let mut numbers = [0; 5];
+                for (number, bytes) in numbers.iter_mut().zip(id.chunks_exact(8)) {
+                    *number = u64::from_le_bytes(bytes.try_into().ok()?);
+                }
+                Identity::File(numbers)
+            }
+            _ => return None,
+        };
+        let (offset, path) = rest.split_first_chunk::<8>()?;
+        if path.is_empty() || path.len() >= libc::PATH_MAX as usize || path.contains(&0) {
+            return None;
+        }
+        let path = PathBuf::from(OsStr::from_bytes(path));
+        Some(Place { identity, offset: u64::from_le_bytes(*offset), path })
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#x} in {}", self.offset, self.path.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn somewhere() {}
+
+    #[test]
+    fn functions_of_the_program_and_of_libraries_are_found_again() {
+        let functions =
+            [somewhere as *const c_void, libc::strtol as *const c_void, libc::getpid as *const c_void];
+        for function in functions {
+            let place = locate(function).unwrap();
+            assert_eq!(place.resolve(), Some(function));
+            let mut bytes = Vec::new();
+            place.encode(&mut bytes);
+            assert_eq!(Place::decode(&bytes).unwrap().resolve_or_load().unwrap(), function);
+        }
+        assert_eq!(locate(somewhere as *const c_void).unwrap().path, std::env::current_exe().unwrap());
+    }
+
+    #[test]
+    fn what_is_not_code_is_refused() {
+        static DATA: u32 = 7;
+        let on_stack = 0u8;
+        for address in
+            [(&raw const DATA).cast(), (&raw const on_stack).cast(), std::ptr::null(), usize::MAX as _]
+        {
+            assert_eq!(locate(address), None);
+        }
+        let mut place = locate(somewhere as *const c_void).unwrap();
+        place.offset = u64::MAX;
+        assert_eq!(place.resolve(), None);
+        assert_eq!(place.resolve_or_load().unwrap_err().status(), Status::NotFound);
+    }
+
+    #[test]
+    fn another_build_is_refused() {
+        let mut place = locate(somewhere as *const c_void).unwrap();
+        place.identity = Identity::BuildId([9; MAX_ID], 20);
+        assert_eq!(place.resolve(), None);
+        place.identity = Identity::File([0; 5]);
+        assert_eq!(place.resolve(), None);
+    }
+
+    #[test]
+    fn files_without_a_build_id_are_known_by_their_stat() {
+        let path = program_path().unwrap();
+        let place = Place { identity: file_identity(&path).unwrap(), offset: 0, path };
+        let mut bytes = Vec::new();
+        place.encode(&mut bytes);
+        assert_eq!(Place::decode(&bytes), Some(place));
+    }
+
+    #[test]
+    fn build_ids_among_notes() {
+        let note = |name: &[u8], kind: u32, content: &[u8]| {
+            let mut note = Vec::new();
+            note.extend((name.len() as u32).to_ne_bytes());
+            note.extend((content.len() as u32).to_ne_bytes());
+            note.extend(kind.to_ne_bytes());
+            for part in [name, content] {
+                note.extend(part);
+                note.resize(note.len().next_multiple_of(4), 0);
+            }
+            note
+        };
+        let id = Some(Identity::BuildId(std::array::from_fn(|at| if at < 20 { 5 } else { 0 }), 20));
+        let notes =
+            [note(b"GNU\0", 1, &[1; 16]), note(b"Go\0\0", 4, &[2; 83]), note(b"GNU\0", 3, &[5; 20])].concat();
+        assert_eq!(find_build_id(&notes, 4), id);
+        assert_eq!(find_build_id(&notes[..notes.len() - 1], 4), None);
+        assert_eq!(find_build_id(&note(b"GNU\0", 3, &[5; 4]), 4), None);
+        assert_eq!(find_build_id(&[0xff; 64], 4), None);
+        assert_eq!(find_build_id(&[], 8), None);
+    }
+
+    #[test]
+    fn lines_of_the_memory_map() {
+        let line = b"1000-2000 r-xp 00000000 08:01 55                    /opt/a b\\012c (deleted)";
+        assert_eq!(path_in_line(line, 0x1fff), Some(PathBuf::from("/opt/a b\nc (deleted)")));
+        assert_eq!(path_in_line(line, 0x2000), None);
+        assert_eq!(path_in_line(b"1000-2000 rw-p 00000000 00:00 0", 0x1000), None);
+        assert_eq!(path_in_line(b"", 0), None);
+    }
+
+    #[test]
+    fn loading_raises_the_count() {
+        assert!(loaded_count() > 0);
+        assert!(program_path().unwrap().is_absolute());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_decoded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
+            if let Some(place) = Place::decode(&bytes) {
+                let mut again = Vec::new();
+                place.encode(&mut again);
+                prop_assert_eq!(again, bytes);
+            }
+        }
+    }
+}

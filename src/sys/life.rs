@@ -1,0 +1,340 @@
+//! Dying with the parent: a pipe whose write end only the parent holds. A child asks the kernel to be sent SIGKILL
+//! when that end closes, which is when the parent has ended, in whatever way. No thread waits for it.
+
+use super::clock::Deadline;
+use super::fork::{on_fork, LocalLock};
+use super::os::{self, SmallText};
+use super::signal;
+use crate::error::{Error, Result};
+use std::cell::Cell;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+/// A descriptor that the host may have closed, and its number given to another file.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    fd: RawFd,
+    file: (u64, u64),
+}
+
+impl Held {
+    fn new(fd: OwnedFd) -> Option<Held> {
+        let file = os::file_of(fd.as_raw_fd())?;
+        Some(Held { fd: fd.into_raw_fd(), file })
+    }
+
+    fn is_ours(&self) -> bool {
+        os::file_of(self.fd) == Some(self.file)
+    }
+
+    fn close(self) {
+        if self.is_ours() {
+            // SAFETY: the descriptor is the one that was opened here.
+            unsafe { libc::close(self.fd) };
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Life {
+    /// The two ends of this process's own pipe.
+    read: Option<Held>,
+    write: Option<Held>,
+    /// In a fresh child: the read end of its parent's pipe.
+    inherited: Option<Held>,
+    /// What this process watches its parent by.
+    watched: Option<Held>,
+}
+
+static LIFE: LocalLock<Life> =
+    LocalLock::new(Life { read: None, write: None, inherited: None, watched: None });
+
+/// The thread that holds `LIFE` over its fork: so that handlers which were registered twice act once.
+static HOLDER: AtomicI32 = AtomicI32::new(0);
+static REGISTERED: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// Whether the child that this thread is about to fork will watch its parent.
+    static EXPECTING: Cell<bool> = const { Cell::new(false) };
+}
+
+fn thread_id() -> i32 {
+    // SAFETY: gettid cannot fail.
+    unsafe { libc::syscall(libc::SYS_gettid) as i32 }
+}
+
+/// Registers the fork handlers, which close the write end in every child. To be called when the library is first
+/// used, while the program has hardly any threads: a fork that is under way at that moment misses them.
+pub fn register() {
+    if !REGISTERED.load(Ordering::Acquire) {
+        on_fork(Some(prepare), Some(in_parent), Some(in_child));
+        REGISTERED.store(true, Ordering::Release);
+    }
+}
+
+extern "C" fn prepare() {
+    let thread = thread_id();
+    if HOLDER.load(Ordering::Relaxed) != thread {
+        LIFE.hold_over_fork();
+        HOLDER.store(thread, Ordering::Relaxed);
+    }
+}
+
+extern "C" fn in_parent() {
+    if HOLDER.swap(0, Ordering::Relaxed) != 0 {
+        LIFE.release_after_fork();
+    }
+}
+
+extern "C" fn in_child() {
+    if HOLDER.swap(0, Ordering::Relaxed) == 0 {
+        return;
+    }
+    // SAFETY: the thread that forked took the lock in `prepare`, and is the only one here.
+    let life = unsafe { LIFE.held() };
+    let read = life.read.take();
+    let expecting = EXPECTING.with(|expecting| expecting.replace(false));
+    let kept = if expecting { read } else { None };
+    let dropped =
+        [life.write.take(), life.watched.take(), life.inherited.take(), if expecting { None } else { read }];
+    dropped.into_iter().flatten().for_each(Held::close);
+    life.inherited = kept;
+    LIFE.release_after_fork();
+}
+
+/// The read end of this process's pipe, which children watch; a spawned one is passed this descriptor. The pipe is
+/// made at the first call, and anew when the host has closed it.
+pub fn read_end() -> Result<RawFd> {
+    register();
+    let mut life = LIFE.lock();
+    if let (Some(read), Some(write)) = (life.read, life.write) {
+        if read.is_ours() && write.is_ours() {
+            return Ok(read.fd);
+        }
+        read.close();
+        write.close();
+    }
+    let mut ends = [0; 2];
+    // SAFETY: room for two descriptors.
+    if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } < 0 {
+        return Err(Error::system("pipe2"));
+    }
+    // SAFETY: both were just made and belong to nobody else.
+    let [read, write] = ends.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    life.read = Held::new(os::above_stdio(read)?);
+    life.write = Held::new(os::above_stdio(write)?);
+    life.read.map(|read| read.fd).ok_or_else(|| Error::system("fstat of a pipe"))
+}
+
+/// Runs `fork`, whose child will call [`watch_inherited`]. The read end must exist: [`read_end`].
+pub fn expecting<R>(fork: impl FnOnce() -> R) -> R {
+    EXPECTING.with(|expecting| expecting.set(true));
+    let result = fork();
+    EXPECTING.with(|expecting| expecting.set(false));
+    result
+}
+
+/// In a child forked by [`expecting`]: from now on it dies with its parent; at once if that has ended already.
+pub fn watch_inherited() -> Result<()> {
+    let inherited = LIFE.lock().inherited.take();
+    match inherited {
+        Some(read) if read.is_ours() => watch(read.fd),
+        _ => Err(Error::internal("the child was forked without its parent's pipe")),
+    }
+}
+
+/// In a child: as [`watch_inherited`], by the descriptor that the parent passed. It is closed.
+pub fn watch(read_end: RawFd) -> Result<()> {
+    register();
+    // SAFETY: the descriptor was passed for this call only.
+    let passed = unsafe { OwnedFd::from_raw_fd(read_end) };
+    // Signals belong to the open file, which all children share: so each opens the pipe again for itself.
+    let path = SmallText::<32>::new(format_args!("/proc/self/fd/{read_end}"));
+    let own = os::open(path.as_c_str(), libc::O_RDONLY | libc::O_NONBLOCK)
+        .map_err(|errno| Error::from_errno("opening the parent's pipe", errno))?;
+    let own = os::above_stdio(own)?;
+    drop(passed);
+    ask_for_sigkill(&own)?;
+    if os::poll(own.as_raw_fd(), 0, Deadline::Now) != 0 {
+        signal::kill_self();
+    }
+    let previous = std::mem::replace(&mut LIFE.lock().watched, Held::new(own));
+    previous.into_iter().for_each(Held::close);
+    Ok(())
+}
+
+fn ask_for_sigkill(pipe: &OwnedFd) -> Result<()> {
+    let fd = pipe.as_raw_fd();
+    // SAFETY: `fd` is open; the three set its owner, its signal and then that it signals.
+    let done = unsafe {
+        libc::fcntl(fd, libc::F_SETOWN, libc::getpid()) >= 0
+            && libc::fcntl(fd, F_SETSIG, libc::SIGKILL) >= 0
+            && libc::fcntl(fd, libc::F_SETFL, libc::O_ASYNC | libc::O_NONBLOCK) >= 0
+    };
+    if done {
+        Ok(())
+    } else {
+        Err(Error::system("asking for SIGKILL when the parent ends"))
+    }
+}
+
+/// The same number on every architecture; libc has no name for it on glibc.
+const F_SETSIG: libc::c_int = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WATCHDOG: i64 = 30_000_000_000;
+
+    fn pipe() -> [OwnedFd; 2] {
+        let mut ends = [0; 2];
+        // SAFETY: room for two descriptors, which then belong to the caller.
+        unsafe {
+            assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
+            ends.map(|fd| OwnedFd::from_raw_fd(fd))
+        }
+    }
+
+    /// Says one byte and sleeps; a forgotten process ends by itself.
+    fn say_and_sleep(status: &OwnedFd, byte: u8) -> ! {
+        // SAFETY: async-signal-safe calls only.
+        unsafe {
+            libc::write(status.as_raw_fd(), (&raw const byte).cast(), 1);
+            loop {
+                libc::pause();
+            }
+        }
+    }
+
+    fn hear(status: &OwnedFd) -> Option<u8> {
+        let mut byte = [0];
+        assert_ne!(os::poll(status.as_raw_fd(), libc::POLLIN, Deadline::after(WATCHDOG)), 0, "watchdog");
+        (os::read(status.as_raw_fd(), &mut byte).unwrap() == 1).then_some(byte[0])
+    }
+
+    fn fork(child: impl FnOnce()) -> i32 {
+        // SAFETY: libc's fork leaves the child's allocator usable; the children run nothing else of the tests.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            // SAFETY: a child that hangs ends by itself.
+            unsafe { libc::alarm(120) };
+            child();
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(1) };
+        }
+        assert!(pid > 0);
+        pid
+    }
+
+    fn close(fd: &OwnedFd) {
+        // SAFETY: only for children, which never drop the value.
+        unsafe { libc::close(fd.as_raw_fd()) };
+    }
+
+    fn kill(pid: i32) {
+        // SAFETY: a child of the test.
+        unsafe {
+            libc::kill(pid, libc::SIGKILL);
+            libc::waitpid(pid, std::ptr::null_mut(), 0);
+        }
+    }
+
+    #[test]
+    fn a_watching_child_dies_with_its_parent() {
+        let [status, say] = pipe();
+        let [wait, go] = pipe();
+        let parent = fork(|| {
+            read_end().unwrap();
+            expecting(|| {
+                fork(|| {
+                    close(&go);
+                    watch_inherited().unwrap();
+                    say_and_sleep(&say, b'c');
+                })
+            });
+            // Another child of the parent, of the host's making, outlives it and does not keep the pipe open.
+            fork(|| {
+                close(&say);
+                close(&go);
+                let _ = os::read(wait.as_raw_fd(), &mut [0]);
+            });
+            close(&say);
+            close(&go);
+            loop {
+                // SAFETY: waits for SIGKILL.
+                unsafe { libc::pause() };
+            }
+        });
+        drop(say);
+        assert_eq!(hear(&status), Some(b'c'));
+        kill(parent);
+        assert_eq!(hear(&status), None);
+        drop(go);
+    }
+
+    #[test]
+    fn a_parent_that_has_ended_is_noticed_at_the_start() {
+        let [status, say] = pipe();
+        let [wait, go] = pipe();
+        let parent = fork(|| {
+            read_end().unwrap();
+            expecting(|| {
+                fork(|| {
+                    close(&go);
+                    let mut byte = [0];
+                    // Comes back when the test has let go of the other end.
+                    os::read(wait.as_raw_fd(), &mut byte).unwrap();
+                    watch_inherited().unwrap();
+                    say_and_sleep(&say, b'c');
+                })
+            });
+        });
+        drop(say);
+        // SAFETY: waits for the parent, which leaves at once.
+        unsafe { libc::waitpid(parent, std::ptr::null_mut(), 0) };
+        drop(go);
+        assert_eq!(hear(&status), None);
+    }
+
+    #[test]
+    fn a_child_of_the_hosts_keeps_no_end() {
+        let status = fork(|| {
+            let read = read_end().unwrap();
+            let write = LIFE.lock().write.unwrap().fd;
+            let child = fork(|| {
+                let open = os::file_of(read).is_some() || os::file_of(write).is_some();
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(i32::from(open)) };
+            });
+            let mut status = -1;
+            // SAFETY: the child made here; then this process ends.
+            unsafe {
+                libc::waitpid(child, &mut status, 0);
+                let same = read_end().unwrap() == read;
+                libc::_exit(i32::from(status != 0 || !same));
+            }
+        });
+        let mut result = -1;
+        // SAFETY: the child made here.
+        unsafe { libc::waitpid(status, &mut result, 0) };
+        assert_eq!(result, 0);
+    }
+
+    #[test]
+    fn a_pipe_that_the_host_closed_is_made_anew() {
+        let child = fork(|| {
+            let read = read_end().unwrap();
+            // SAFETY: what a host does that closes everything.
+            unsafe {
+                libc::close(read);
+                let again = read_end().unwrap();
+                libc::_exit(i32::from(os::file_of(again).is_none()));
+            }
+        });
+        let mut status = -1;
+        // SAFETY: the child made here.
+        unsafe { libc::waitpid(child, &mut status, 0) };
+        assert_eq!(status, 0);
+    }
+}

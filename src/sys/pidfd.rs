@@ -1,0 +1,249 @@
+//! A process by descriptor: it names the same process even when its number is given to another.
+
+use super::clock::Deadline;
+use super::os;
+use crate::error::{Error, Result};
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How a child stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It has not ended.
+    Running,
+    /// It ended by itself, with this code.
+    Exited(i32),
+    /// It was killed by this signal.
+    Signaled(i32),
+    /// The kernel has no end of it to tell: it was reaped, the host ignores SIGCHLD, or it is not a child.
+    Stolen,
+}
+
+/// A child by its pidfd, close-on-exec. Where there is none (no descriptor is free, the host has closed it, under
+/// valgrind) the number does as well: it stays the child's until somebody reaps it, and a wait looks now and then.
+#[derive(Debug)]
+pub struct PidFd {
+    fd: RawFd,
+    pid: i32,
+    reaped: AtomicBool,
+}
+
+const NONE: RawFd = -1;
+const FIRST_NAP: i64 = 100_000;
+const LONGEST_NAP: i64 = 10_000_000;
+
+impl PidFd {
+    /// Opens the process. If it is not a child of this process that waits to be reaped, [`PidFd::peek`] answers
+    /// `Stolen`.
+    pub fn open(pid: i32) -> Result<PidFd> {
+        if pid <= 0 {
+            return Err(Error::internal(format!("{pid} is no process")));
+        }
+        // SAFETY: two numbers; pidfds are always close-on-exec.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        Ok(PidFd { fd: RawFd::try_from(fd).unwrap_or(NONE), pid, reaped: AtomicBool::new(false) })
+    }
+
+    /// The number of the process.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The descriptor, if there is one; readable when the process has ended.
+    pub fn raw(&self) -> Option<RawFd> {
+        (self.fd != NONE && self.signal_by_fd(0) != libc::EBADF).then_some(self.fd)
+    }
+
+    /// How the child stands; an ended one stays a zombie.
+    pub fn peek(&self) -> Exit {
+        self.status(libc::WNOWAIT)
+    }
+
+    /// How the child stands; an ended one is reaped, and this is the only call that hears of its end.
+    pub fn reap(&self) -> Exit {
+        let exit = self.status(0);
+        if exit != Exit::Running {
+            self.reaped.store(true, Ordering::Release);
+        }
+        exit
+    }
+
+    fn status(&self, flags: libc::c_int) -> Exit {
+        if self.reaped.load(Ordering::Acquire) {
+            return Exit::Stolen;
+        }
+        let by_fd = match self.fd {
+            NONE => Err(libc::EBADF),
+            fd => status(libc::P_PIDFD, fd, flags),
+        };
+        by_fd
+            .or_else(|errno| match errno {
+                libc::ECHILD => Err(errno),
+                _ => status(libc::P_PID, self.pid, flags),
+            })
+            .unwrap_or(Exit::Stolen)
+    }
+
+    /// Sends a signal; false if the process has already been reaped.
+    pub fn send_signal(&self, signal: i32) -> Result<bool> {
+        let mut errno = self.signal_by_fd(signal);
+        if errno == libc::EBADF {
+            errno = match self.peek() {
+                Exit::Stolen => libc::ESRCH,
+                // SAFETY: the number is the child's, for it was not reaped.
+                _ => match unsafe { libc::kill(self.pid, signal) } {
+                    0 => 0,
+                    _ => os::errno(),
+                },
+            };
+        }
+        match errno {
+            0 => Ok(true),
+            libc::ESRCH => Ok(false),
+            errno => {
+                let what = format!("sending signal {signal} to process {}", self.pid);
+                Err(Error::from_errno(what, errno))
+            }
+        }
+    }
+
+    /// 0 or the errno; EBADF if there is no pidfd.
+    fn signal_by_fd(&self, signal: i32) -> i32 {
+        if self.fd == NONE {
+            return libc::EBADF;
+        }
+        let info = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: without a siginfo the call takes numbers only.
+        match unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.fd, signal, info, 0) } {
+            0 => 0,
+            _ => os::errno(),
+        }
+    }
+
+    /// Waits until the process has ended; false when the deadline passes first.
+    pub fn wait(&self, deadline: Deadline) -> bool {
+        let mut nap = FIRST_NAP;
+        loop {
+            if let Some(fd) = self.raw() {
+                match os::poll(fd, libc::POLLIN, deadline) {
+                    0 => return false,
+                    _ if self.raw().is_some() => return true,
+                    _ => continue,
+                }
+            }
+            if self.peek() != Exit::Running {
+                return true;
+            }
+            if deadline.passed() {
+                return false;
+            }
+            os::poll(NONE, 0, deadline.capped(nap));
+            nap = (nap * 2).min(LONGEST_NAP);
+        }
+    }
+}
+
+fn status(kind: libc::idtype_t, id: i32, flags: libc::c_int) -> std::result::Result<Exit, i32> {
+    // SAFETY: all zeroes is a valid siginfo.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let flags = flags | libc::WEXITED | libc::WNOHANG;
+    // SAFETY: `info` is live; a descriptor that is no pidfd only gives an error.
+    if os::retry(|| unsafe { libc::waitid(kind, id as libc::id_t, &mut info, flags) }) < 0 {
+        return Err(os::errno());
+    }
+    // SAFETY: waitid filled the fields of SIGCHLD, or left the zeroes.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    Ok(match info.si_code {
+        _ if pid == 0 => Exit::Running,
+        libc::CLD_EXITED => Exit::Exited(status),
+        _ => Exit::Signaled(status),
+    })
+}
+
+impl Drop for PidFd {
+    fn drop(&mut self) {
+        // What the host has put in the place of a descriptor that it closed is not ours to close.
+        if self.raw().is_some() {
+            // SAFETY: the descriptor is a pidfd, and this value is its owner.
+            unsafe { libc::close(self.fd) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WATCHDOG: i64 = 30_000_000_000;
+
+    fn child(action: fn()) -> PidFd {
+        // SAFETY: the actions are async-signal-safe.
+        let pid = unsafe { libc::fork() };
+        if pid == 0 {
+            action();
+            // SAFETY: _exit is async-signal-safe.
+            unsafe { libc::_exit(7) };
+        }
+        PidFd::open(pid).unwrap()
+    }
+
+    fn sleep() {
+        // SAFETY: pause is async-signal-safe; the watchdog's alarm ends a forgotten child.
+        unsafe {
+            libc::alarm(60);
+            libc::pause();
+        }
+    }
+
+    #[test]
+    fn the_exit_code_is_told_once() {
+        let child = child(|| {});
+        assert!(child.wait(Deadline::after(WATCHDOG)));
+        assert_eq!(child.peek(), Exit::Exited(7));
+        assert_eq!(child.peek(), Exit::Exited(7));
+        assert_eq!(child.reap(), Exit::Exited(7));
+        assert_eq!(child.reap(), Exit::Stolen);
+        assert!(!child.send_signal(libc::SIGKILL).unwrap());
+    }
+
+    #[test]
+    fn a_running_child_is_killed() {
+        let child = child(sleep);
+        assert_eq!(child.reap(), Exit::Running);
+        assert!(!child.wait(Deadline::Now));
+        assert!(child.send_signal(libc::SIGKILL).unwrap());
+        assert!(child.wait(Deadline::after(WATCHDOG)));
+        assert_eq!(child.reap(), Exit::Signaled(libc::SIGKILL));
+    }
+
+    #[test]
+    fn strangers_are_told_from_children() {
+        let parent = PidFd::open(std::os::unix::process::parent_id() as i32).unwrap();
+        assert_eq!(parent.peek(), Exit::Stolen);
+        assert!(PidFd::open(-1).is_err());
+    }
+
+    #[test]
+    fn a_lost_descriptor_is_left_alone_and_the_number_does() {
+        let lost = child(sleep);
+        let place = lost.raw().unwrap();
+        // SAFETY: puts another file in the place of the pidfd, as a host may.
+        unsafe {
+            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+            libc::dup3(null, place, libc::O_CLOEXEC);
+            libc::close(null);
+        }
+        assert_eq!(lost.raw(), None);
+        assert_eq!(lost.peek(), Exit::Running);
+        assert!(!lost.wait(Deadline::Now));
+        assert!(lost.send_signal(libc::SIGKILL).unwrap());
+        assert!(lost.wait(Deadline::after(WATCHDOG)));
+        assert_eq!(lost.reap(), Exit::Signaled(libc::SIGKILL));
+        assert_eq!(lost.reap(), Exit::Stolen);
+        assert!(!lost.send_signal(libc::SIGKILL).unwrap());
+        drop(lost);
+        assert!(os::file_of(place).is_some());
+        // SAFETY: the place is the test's own descriptor.
+        unsafe { libc::close(place) };
+    }
+}
