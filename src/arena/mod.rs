@@ -1,0 +1,57 @@
+//! The arena: memory that a family of processes shares, and who they are.
+//!
+//! One sparse memfd holds every shared object of a program and its children; `layout.rs` has its map. Nothing in
+//! it is a pointer. Bytes are reached through atomics and raw pointers, and what is read is checked before it
+//! becomes an offset, a length or a kind.
+
+pub mod word;
+
+#[cfg(not(loom))]
+mod backing;
+#[cfg(not(loom))]
+mod block;
+#[cfg(not(loom))]
+mod buffer;
+#[cfg(not(loom))]
+mod death;
+#[cfg(not(loom))]
+pub mod doorbell;
+pub mod event;
+#[cfg(not(loom))]
+pub mod held;
+#[cfg(not(loom))]
+mod journal;
+#[cfg(not(loom))]
+pub(crate) mod layout;
+#[cfg(not(loom))]
+mod map;
+#[cfg(not(loom))]
+mod object;
+#[cfg(not(loom))]
+mod participant;
+#[cfg(not(loom))]
+mod refs;
+#[cfg(not(loom))]
+mod runs;
+#[cfg(not(loom))]
+mod slab;
+#[cfg(not(loom))]
+mod slot;
+#[cfg(not(loom))]
+pub mod wait;
+
+#[cfg(not(loom))]
+pub use self::{
+    block::{Block, EntryIndex},
+    buffer::{Buffer, SMALL},
+    death::Obituary,
+    held::Entry,
+    map::{Arena, Usage},
+    object::{Holder, Object, ObjectHead, ObjectKind, Token},
+    participant::forked_child,
+    refs::BlockRef,
+    slot::Owner,
+};
+
+#[cfg(not(loom))]
+pub(crate) use self::map::{existing, Tables, CREATE};

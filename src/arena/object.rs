@@ -1,0 +1,319 @@
+//! Objects: what handles hold and tokens name.
+//!
+//! An object is a cell of an object slab: reference word, place, serial number, kind, then its own words. Cells
+//! never become anything else, so a token that names a destroyed object reads a reference word of a later
+//! generation, and is refused.
+
+use super::block::{EntryIndex, Place};
+use super::held::{kind as entry_kind, Entry};
+use super::layout::{shared, Shared};
+use super::refs::{BlockRef, Refs};
+use super::slab::object_class;
+use super::Arena;
+use crate::error::{Error, Result, Status};
+use crate::fault;
+use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum ObjectKind {
+    /// A lock.
+    Lock = 1,
+    /// A semaphore.
+    Semaphore = 2,
+    /// A queue.
+    Queue = 3,
+    /// A pool.
+    Pool = 4,
+}
+
+impl ObjectKind {
+    /// The name for messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            ObjectKind::Lock => "lock",
+            ObjectKind::Semaphore => "semaphore",
+            ObjectKind::Queue => "queue",
+            ObjectKind::Pool => "pool",
+        }
+    }
+
+    /// The kind with this number.
+    pub fn from_number(number: u32) -> Option<ObjectKind> {
+        [ObjectKind::Lock, ObjectKind::Semaphore, ObjectKind::Queue, ObjectKind::Pool]
+            .into_iter()
+            .find(|k| *k as u32 == number)
+    }
+}
+
+/// The head of every object.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ObjectHead {
+    refs: AtomicU64,
+    place: AtomicU64,
+    serial: AtomicU64,
+    kind: AtomicU32,
+    pad: AtomicU32,
+    /// How many holders belong to kept tokens, as a reference word (so that a change is detectable) with one more
+    /// than there are: it never becomes free.
+    keepers: AtomicU64,
+}
+
+shared!(ObjectHead);
+
+/// The words of a kind of object: a struct that begins with an [`ObjectHead`].
+///
+/// # Safety
+/// `repr(C)`, its first field is an `ObjectHead`, and it is [`Shared`].
+pub unsafe trait Object: Shared + 'static {
+    /// Which kind.
+    const KIND: ObjectKind;
+}
+
+/// Names an object anywhere: 32 plain bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    arena: u64,
+    object: u64,
+    serial: u64,
+    check: u64,
+}
+
+impl Token {
+    /// Its bytes.
+    pub fn to_bytes(self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for (to, word) in bytes.chunks_exact_mut(8).zip([self.arena, self.object, self.serial, self.check]) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    /// From bytes; not validated.
+    pub fn from_bytes(bytes: &[u8; 32]) -> Token {
+        let word = |i: usize| u64::from_ne_bytes(std::array::from_fn(|k| bytes[i * 8 + k]));
+        Token { arena: word(0), object: word(1), serial: word(2), check: word(3) }
+    }
+
+    fn new(arena: &Arena, object: BlockRef, serial: u64, kind: u32) -> Token {
+        let token = Token { arena: arena.id(), object: object.bits(), serial, check: 0 };
+        Token { check: token.sum(arena, kind), ..token }
+    }
+
+    /// A check sum keyed by the arena's second random number (the finalizer of splitmix64 on each word).
+    fn sum(&self, arena: &Arena, kind: u32) -> u64 {
+        let mix = |mut z: u64| {
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        };
+        let words = [self.arena, self.object, self.serial];
+        words
+            .iter()
+            .fold(u64::from(kind) << 32 ^ arena.key(), |sum, word| mix(sum ^ word).wrapping_add(0x9e37))
+            & !0xff
+            | u64::from(kind & 0xff)
+    }
+}
+
+/// This process's holder of an object. Dropping it drops the holder; the object goes with its last one.
+#[derive(Debug)]
+pub struct Holder<T: Object> {
+    arena: &'static Arena,
+    object: BlockRef,
+    entry: EntryIndex,
+    /// The object itself: a cell is never unmapped, and stays this object while the holder exists.
+    body: &'static T,
+}
+
+impl<T: Object> std::ops::Deref for Holder<T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        self.body
+    }
+}
+
+impl<T: Object> Drop for Holder<T> {
+    fn drop(&mut self) {
+        if self.arena.lost() {
+            return;
+        }
+        self.arena.drop_holder(self.arena.my_entry(self.entry));
+        self.arena.return_entry(self.entry);
+    }
+}
+
+impl<T: Object> Holder<T> {
+    /// A new object. Its own words are zero when `init` gets it.
+    pub fn new(arena: &'static Arena, init: impl FnOnce(&T)) -> Result<Holder<T>> {
+        let class =
+            object_class(size_of::<T>()).ok_or_else(|| Error::internal("an object too large for a cell"))?;
+        arena.settle_pending();
+        let mut tables = arena.tables.lock();
+        let index = arena.take_entry(&mut tables)?;
+        let entry = arena.my_entry(index);
+        let object = match arena.take_block(&mut tables, class, Place::Entry(entry, entry_kind::NEWBORN)) {
+            Ok(object) => object,
+            Err(error) => {
+                tables.free.push(index.0);
+                return Err(error);
+            }
+        };
+        drop(tables);
+        let head = arena.at::<ObjectHead>(object.offset());
+        arena.zero(
+            object.offset() + size_of::<ObjectHead>() as u64,
+            size_of::<T>() as u64 - size_of::<ObjectHead>() as u64,
+        );
+        head.serial.store(arena.header().serial.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
+        head.keepers.store(Refs::free(0).one_holder().0, Ordering::Relaxed);
+        head.kind.store(T::KIND as u32, Ordering::Relaxed);
+        let body = arena.at::<T>(object.offset());
+        init(body);
+        fault!("arena.object:initialised");
+        entry.become_kind(entry_kind::HANDLE);
+        Ok(Holder { arena, object, entry: index, body })
+    }
+
+    /// The arena.
+    #[inline]
+    pub fn arena(&self) -> &'static Arena {
+        self.arena
+    }
+
+    /// The object as the arena names it.
+    pub fn reference(&self) -> BlockRef {
+        self.object
+    }
+
+    /// The object itself, for as long as this holder lives.
+    pub fn body(&self) -> &'static T {
+        self.body
+    }
+
+    /// Its token.
+    pub fn token(&self) -> Token {
+        let serial = self.arena.at::<ObjectHead>(self.object.offset()).serial.load(Ordering::Relaxed);
+        Token::new(self.arena, self.object, serial, T::KIND as u32)
+    }
+
+    /// A holder of the object that a token names.
+    pub fn from_token(arena: &'static Arena, token: &Token) -> Result<Holder<T>> {
+        let object = arena.check_token(token, Some(T::KIND))?;
+        let mut tables = arena.tables.lock();
+        let index = arena.take_entry(&mut tables)?;
+        let entry = arena.my_entry(index);
+        entry.a.store(object.bits(), Ordering::Relaxed);
+        let raised = arena.raise(&mut tables, object, Some((entry, entry_kind::HANDLE)));
+        if let Err(error) = raised {
+            tables.free.push(index.0);
+            return Err(error);
+        }
+        Ok(Holder { arena, object, entry: index, body: arena.at::<T>(object.offset()) })
+    }
+}
+
+impl Arena {
+    /// The object that a token of this arena names, or why there is none.
+    fn check_token(&self, token: &Token, kind: Option<ObjectKind>) -> Result<BlockRef> {
+        let object = BlockRef::from_bits(token.object);
+        let named = ObjectKind::from_number((token.check & 0xff) as u32);
+        let Some(named) = named.filter(|_| {
+            token.arena == self.id() && token.check == token.sum(self, (token.check & 0xff) as u32)
+        }) else {
+            return Err(Error::invalid("the token is not one of this arena: it was made by an unrelated process, or its bytes were changed"));
+        };
+        if let Some(kind) = kind.filter(|k| *k != named) {
+            return Err(Error::invalid(format!("the token names a {}, not a {}", named.name(), kind.name())));
+        }
+        let is_object = self
+            .locate(object.offset())
+            .is_some_and(|(_, class, _)| class >= super::layout::FIRST_OBJECT_CLASS);
+        if !is_object {
+            return Err(Error::invalid("the token names no object"));
+        }
+        let head = self.at::<ObjectHead>(object.offset());
+        let refs = Refs(head.refs.load(Ordering::Acquire));
+        if refs.generation() != object.generation()
+            || !refs.is_held()
+            || head.serial.load(Ordering::Acquire) != token.serial
+        {
+            return Err(stale(named));
+        }
+        Ok(object)
+    }
+
+    fn raise(
+        &self,
+        tables: &mut super::Tables,
+        object: BlockRef,
+        entry: Option<(&Entry, u32)>,
+    ) -> Result<()> {
+        let same = |now: Refs| (now.generation() == object.generation()).then(|| now.raised()).flatten();
+        match self.change_refs(tables, object.offset(), entry, same) {
+            Some(_) => Ok(()),
+            None if Refs(self.at::<AtomicU64>(object.offset()).load(Ordering::Acquire)).is_held() => {
+                Err(Error::new(Status::NoMemory, "the object has as many handles as it can have"))
+            }
+            None => Err(Error::new(Status::Stale, "the object was destroyed")),
+        }
+    }
+
+    /// Keeps the object of a token alive without a handle.
+    pub fn keep(&self, token: &Token) -> Result<()> {
+        let object = self.check_token(token, None)?;
+        let mut tables = self.tables.lock();
+        let index = self.take_entry(&mut tables)?;
+        let entry = self.my_entry(index);
+        entry.a.store(object.bits(), Ordering::Relaxed);
+        let raised = self.raise(&mut tables, object, Some((entry, entry_kind::HANDLE)));
+        // This process's holder becomes the keeper's in one step with the entry's end.
+        let kept = raised.is_ok() && {
+            fault!("arena.keep:raised");
+            let keepers = self.offset_of(&self.at::<ObjectHead>(object.offset()).keepers);
+            self.change_refs(&mut tables, keepers, Some((entry, entry_kind::FREE)), Refs::raised).is_some()
+        };
+        drop(tables);
+        self.settle_entry(entry);
+        self.return_entry(index);
+        match raised {
+            Ok(()) if !kept => Err(Error::new(Status::NoMemory, "the token is kept as often as it can be")),
+            result => result,
+        }
+    }
+
+    /// Ends one [`Arena::keep`].
+    pub fn unkeep(&'static self, token: &Token) -> Result<()> {
+        let object = self.check_token(token, None)?;
+        let mut tables = self.tables.lock();
+        let index = self.take_entry(&mut tables)?;
+        let entry = self.my_entry(index);
+        entry.a.store(object.bits(), Ordering::Relaxed);
+        // The keeper's holder becomes this process's, which is then dropped as any other.
+        let keepers = self.offset_of(&self.at::<ObjectHead>(object.offset()).keepers);
+        let taken =
+            self.change_refs(&mut tables, keepers, Some((entry, entry_kind::HANDLE)), Refs::lowered_to_one);
+        drop(tables);
+        fault!("arena.unkeep:taken");
+        self.settle_entry(entry);
+        self.return_entry(index);
+        taken.map(drop).ok_or_else(|| Error::new(Status::Overflow, "the token is not kept"))
+    }
+
+    /// The words of an object that a held entry names.
+    pub fn cell_at<T: Object>(&self, object: BlockRef) -> &T {
+        self.at(object.offset())
+    }
+
+    /// The kind of the object at this offset.
+    pub(crate) fn kind_of(&self, offset: u64) -> Option<ObjectKind> {
+        ObjectKind::from_number(self.at::<ObjectHead>(offset).kind.load(Ordering::Relaxed))
+    }
+}
+
+fn stale(kind: ObjectKind) -> Error {
+    Error::new(Status::Stale, format!("the token names a {} that has been destroyed", kind.name()))
+}

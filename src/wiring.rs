@@ -1,0 +1,39 @@
+//! What the arena must know of the floors above: how each kind of object is taken apart, and how the held entries
+//! of each kind are settled when their process has died.
+
+use crate::arena::held::kind;
+use crate::arena::{Arena, Entry, ObjectKind};
+use crate::{channel, pool, process};
+
+/// Takes apart the object at `offset`, whose last holder has gone. Idempotent: it may be done again from the
+/// start when the process that did it died.
+pub(crate) fn destroy(arena: &Arena, offset: u64) {
+    match arena.kind_of(offset) {
+        Some(ObjectKind::Lock | ObjectKind::Semaphore) | None => {}
+        Some(ObjectKind::Queue) => channel::destroy(arena, offset),
+        Some(ObjectKind::Pool) => pool::destroy(arena, offset),
+    }
+}
+
+/// Settles an entry of a kind that belongs to a floor above. The entry must end as one that the arena knows.
+pub(crate) fn settle(arena: &Arena, entry_kind: u32, entry: &Entry) {
+    match entry_kind {
+        kind::QUEUE_PUT => channel::settle_put(arena, entry),
+        kind::QUEUE_TAKE => channel::settle_take(arena, entry),
+        kind::QUEUE_RING => channel::settle_ring(arena, entry),
+        kind::POOL_RESULT => pool::settle_result(arena, entry),
+        kind::POOL_JOB => pool::settle_job(arena, entry),
+        kind::POOL_PART => pool::settle_part(arena, entry),
+        // A kind of a later version: what it names can't be given back by this one.
+        _ => entry.become_kind(kind::FREE),
+    }
+}
+
+/// In a spawned child: runs what it was spawned for; its exit code.
+pub(crate) fn run_child(kind: u32, payload: &[u8]) -> i32 {
+    match kind {
+        process::spawn::PROCESS => process::run_spawned(payload),
+        pool::WORKER_BOOTSTRAP => pool::run_spawned(payload),
+        _ => process::EXIT_FAILED,
+    }
+}
