@@ -1,0 +1,8 @@
+//! Channels: queues through which processes hand messages to each other.
+
+mod queue;
+mod ring;
+mod settle;
+
+pub use self::queue::{Overflow, Queue, QueueKind, QueueOptions};
+pub(crate) use self::settle::{destroy, settle_put, settle_ring, settle_take};

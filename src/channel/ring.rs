@@ -1,0 +1,239 @@
+//! The ring of a queue: messages one after the other, in units of 16 bytes.
+//!
+//! ```text
+//! block:    units (4) | unused (12) | unit 0 | unit 1 | ...
+//! message:  length (4) | kind (4) | bytes, if they are few; else block (8) | length (8)
+//! ```
+//!
+//! A message never wraps: what is left before the end is a PAD, which has its length in units. Places are counted in units modulo 2^32, and a
+//! ring has a power of two of them, so a place means the same before and after the ring has grown. The put side
+//! writes only between its own position and the get side's; a position is one word with the count of messages, so
+//! one store commits both.
+
+use crate::arena::{Arena, BlockRef, SMALL};
+use crate::error::{Error, Result};
+use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
+
+pub(super) const UNIT: u64 = 16;
+const HEAD: u64 = 8;
+const FIRST_UNITS: u32 = 32;
+const MOST_UNITS: u32 = 1 << 31;
+
+const INLINE: u32 = 1;
+const BLOCK: u32 = 2;
+const PAD: u32 = 3;
+
+/// A position: how many messages came before it (modulo 2^32), and the unit at which it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Position(pub(super) u64);
+
+impl Position {
+    pub(super) fn new(ordinal: u32, unit: u32) -> Position {
+        Position(u64::from(ordinal) << 32 | u64::from(unit))
+    }
+
+    pub(super) fn ordinal(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    pub(super) fn unit(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// What a message is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Body<'a> {
+    Bytes(&'a [u8]),
+    Block(BlockRef, u64),
+}
+
+impl Body<'_> {
+    fn units(self) -> u32 {
+        let bytes = match self {
+            Body::Bytes(bytes) => HEAD + bytes.len() as u64,
+            Body::Block(..) => HEAD + 16,
+        };
+        bytes.div_ceil(UNIT) as u32
+    }
+}
+
+/// A message found in a ring.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found {
+    /// Bytes at an offset of the arena.
+    Bytes(u64, usize),
+    /// A block and the length of what is in it.
+    Block(BlockRef, u64),
+}
+
+impl Found {
+    pub(super) fn len(self) -> usize {
+        match self {
+            Found::Bytes(_, length) => length,
+            Found::Block(_, length) => length as usize,
+        }
+    }
+}
+
+/// A ring in the arena.
+#[derive(Clone, Copy)]
+pub(super) struct Ring<'a> {
+    arena: &'a Arena,
+    data: u64,
+    units: u32,
+}
+
+impl<'a> Ring<'a> {
+    /// The ring in this block; `None` if the queue has none yet.
+    pub(super) fn of(arena: &'a Arena, block: BlockRef) -> Option<Ring<'a>> {
+        if block.is_none() {
+            return None;
+        }
+        let start = arena.data_offset(block);
+        let units = arena.at::<AtomicU32>(start).load(Ordering::Relaxed);
+        Some(Ring { arena, data: start + UNIT, units })
+    }
+
+    /// Bytes of a block for a ring of so many units.
+    pub(super) fn block_bytes(units: u32) -> u64 {
+        UNIT + u64::from(units) * UNIT
+    }
+
+    /// A ring in a new block.
+    pub(super) fn make(arena: &'a Arena, block: BlockRef, units: u32) -> Ring<'a> {
+        let start = arena.data_offset(block);
+        arena.at::<AtomicU32>(start).store(units, Ordering::Relaxed);
+        Ring { arena, data: start + UNIT, units }
+    }
+
+    fn offset(&self, unit: u32) -> u64 {
+        self.data + u64::from(unit & (self.units - 1)) * UNIT
+    }
+
+    fn left_before_end(&self, unit: u32) -> u32 {
+        self.units - (unit & (self.units - 1))
+    }
+
+    /// Where a message of these units goes: whether behind a pad, and the unit after it.
+    fn place(&self, tail: u32, units: u32) -> (Option<u32>, u32) {
+        let left = self.left_before_end(tail);
+        if units <= left {
+            (None, tail.wrapping_add(units))
+        } else {
+            (Some(left), tail.wrapping_add(left).wrapping_add(units))
+        }
+    }
+
+    /// Whether the message fits between `tail` and `head`.
+    pub(super) fn fits(&self, head: Position, tail: Position, body: Body<'_>) -> bool {
+        let (_, end) = self.place(tail.unit(), body.units());
+        body.units() <= self.units && end.wrapping_sub(head.unit()) <= self.units
+    }
+
+    /// How many units a ring must have in which the message fits.
+    pub(super) fn units_for(now: Option<Ring<'_>>, body: Body<'_>) -> Result<u32> {
+        let least = body.units().saturating_mul(2).max(FIRST_UNITS);
+        let doubled = now.map_or(0, |ring| ring.units.saturating_mul(2));
+        let units = least.max(doubled).checked_next_power_of_two().unwrap_or(u32::MAX);
+        if units > MOST_UNITS {
+            return Err(Error::new(crate::error::Status::NoMemory, "the queue's ring can't grow any more"));
+        }
+        Ok(units)
+    }
+
+    fn head_of(&self, unit: u32) -> (&'a AtomicU32, &'a AtomicU32) {
+        let offset = self.offset(unit);
+        (self.arena.at(offset), self.arena.at(offset + 4))
+    }
+
+    /// Writes the message at `tail` and says where the position behind it is. Nobody sees it before that position
+    /// is stored.
+    pub(super) fn write(&self, tail: Position, body: Body<'_>) -> Position {
+        let (pad, end) = self.place(tail.unit(), body.units());
+        let mut unit = tail.unit();
+        if let Some(left) = pad {
+            // How far the pad goes is part of it: in a ring that has grown since, the end is elsewhere.
+            let (units, kind) = self.head_of(unit);
+            units.store(left, Ordering::Relaxed);
+            kind.store(PAD, Ordering::Relaxed);
+            unit = unit.wrapping_add(left);
+        }
+        let (length, kind) = self.head_of(unit);
+        let payload = self.offset(unit) + HEAD;
+        match body {
+            Body::Bytes(bytes) => {
+                length.store(bytes.len() as u32, Ordering::Relaxed);
+                kind.store(INLINE, Ordering::Relaxed);
+                self.arena.write(payload, bytes);
+            }
+            Body::Block(block, bytes) => {
+                kind.store(BLOCK, Ordering::Relaxed);
+                self.arena.at::<AtomicU64>(payload).store(block.bits(), Ordering::Relaxed);
+                self.arena.at::<AtomicU64>(payload + 8).store(bytes, Ordering::Relaxed);
+            }
+        }
+        Position::new(tail.ordinal().wrapping_add(1), end)
+    }
+
+    /// The message at `head`, where one is, and the position behind it. What is read is checked.
+    pub(super) fn read(&self, head: Position) -> Result<(Found, Position)> {
+        let mut unit = head.unit();
+        let (pad, kind) = self.head_of(unit);
+        if kind.load(Ordering::Relaxed) == PAD {
+            unit = unit.wrapping_add(pad.load(Ordering::Relaxed).min(self.left_before_end(unit)));
+        }
+        let (length, kind) = self.head_of(unit);
+        let payload = self.offset(unit) + HEAD;
+        let (found, units) = match kind.load(Ordering::Relaxed) {
+            INLINE => {
+                let length = length.load(Ordering::Relaxed) as usize;
+                (Found::Bytes(payload, length), (HEAD + length as u64).div_ceil(UNIT))
+            }
+            BLOCK => {
+                let block = BlockRef::from_bits(self.arena.at::<AtomicU64>(payload).load(Ordering::Relaxed));
+                let length = self.arena.at::<AtomicU64>(payload + 8).load(Ordering::Relaxed);
+                (Found::Block(block, length), (HEAD + 16).div_ceil(UNIT))
+            }
+            other => return Err(Error::internal(format!("a queue's ring holds a message of kind {other}"))),
+        };
+        let bytes = matches!(found, Found::Bytes(..));
+        if (bytes && found.len() > SMALL) || units > u64::from(self.left_before_end(unit)) {
+            return Err(Error::internal("a queue's ring holds a message that is too long for it"));
+        }
+        Ok((found, Position::new(head.ordinal().wrapping_add(1), unit.wrapping_add(units as u32))))
+    }
+
+    /// Copies what lies between the positions into a larger ring, in which every place means the same.
+    pub(super) fn copy_to(&self, larger: &Ring<'_>, head: Position, tail: Position) {
+        let mut unit = head.unit();
+        while unit != tail.unit() {
+            let left = tail.unit().wrapping_sub(unit);
+            let units = left.min(self.left_before_end(unit)).min(larger.left_before_end(unit));
+            let bytes = self.arena.read(self.offset(unit), u64::from(units) * UNIT);
+            larger.arena.write(larger.offset(unit), bytes);
+            unit = unit.wrapping_add(units);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_take_whole_units() {
+        assert_eq!(Body::Bytes(&[]).units(), 1);
+        assert_eq!(Body::Bytes(&[0; 8]).units(), 1);
+        assert_eq!(Body::Bytes(&[0; 9]).units(), 2);
+        assert_eq!(Body::Bytes(&[0; 64]).units(), 5);
+        assert_eq!(Body::Block(BlockRef::NONE, 1 << 40).units(), 2);
+    }
+
+    #[test]
+    fn rings_double_and_hold_the_longest_message() {
+        assert_eq!(Ring::units_for(None, Body::Bytes(&[])).unwrap(), FIRST_UNITS);
+        let longest = Body::Bytes(&[0; SMALL]);
+        assert!(Ring::units_for(None, longest).unwrap() >= 2 * longest.units());
+    }
+}

@@ -1,0 +1,102 @@
+//! The lock. Its algorithm is in `arena::word`; here are its words and its rules.
+
+use super::ended;
+use crate::arena::layout::shared;
+use crate::arena::wait::{self};
+use crate::arena::word::{self, Acquired};
+use crate::arena::{Arena, Holder, Object, ObjectHead, ObjectKind, Owner, Token};
+use crate::error::{Error, Result, Status};
+use crate::sys::clock::Deadline;
+use crate::sys::prim::{AtomicU32, Futex, Ordering};
+
+/// A lock's words in the arena: with its head one cache line.
+#[repr(C)]
+#[derive(Debug)]
+struct LockCell {
+    head: ObjectHead,
+    word: Futex,
+    watch: AtomicU32,
+    spin: AtomicU32,
+}
+
+shared!(LockCell);
+
+// SAFETY: repr(C), begins with an ObjectHead, and is Shared.
+unsafe impl Object for LockCell {
+    const KIND: ObjectKind = ObjectKind::Lock;
+}
+
+/// A lock that processes share. It belongs to the process that acquired it; any process or thread may release it.
+#[derive(Debug)]
+pub struct Lock {
+    cell: Holder<LockCell>,
+}
+
+impl Lock {
+    /// A free lock.
+    pub fn new() -> Result<Lock> {
+        Ok(Lock { cell: Holder::new(Arena::get()?, |_| {})? })
+    }
+
+    /// Takes the lock if it is free and there is nothing to tell: one exchange, no system call.
+    #[inline]
+    pub fn acquire_free(&self) -> bool {
+        let me = self.cell.arena().me().bits();
+        me != 0 && word::try_acquire(&self.cell.word, me)
+    }
+
+    /// Releases the lock if it is this process's and nobody waits: one exchange, no system call.
+    #[inline]
+    pub fn release_unwaited(&self) -> bool {
+        let me = self.cell.arena().me().bits();
+        me != 0 && word::release_unwaited(&self.cell.word, me)
+    }
+
+    /// Waits until the lock is this process's. `OwnerDead`: it is, but its last owner died holding it.
+    #[inline]
+    pub fn acquire(&self, deadline: Deadline) -> Result<Status> {
+        if self.acquire_free() {
+            return Ok(Status::Ok);
+        }
+        self.acquire_slowly(deadline)
+    }
+
+    #[cold]
+    fn acquire_slowly(&self, deadline: Deadline) -> Result<Status> {
+        let (arena, cell) = (Arena::get()?, self.cell.body());
+        match wait::acquire(arena, &cell.word, &cell.watch, &cell.spin, deadline) {
+            Ok(Acquired::Clean) => Ok(Status::Ok),
+            Ok(Acquired::OwnerDead) => {
+                // What else the dead one held is given back, and who slept on its behalf is woken.
+                arena.settle_pending();
+                Ok(Status::OwnerDead)
+            }
+            Err(end) => Err(ended(end, "the lock is held by another owner")),
+        }
+    }
+
+    /// Releases the lock, whoever holds it.
+    #[inline]
+    pub fn release(&self) -> Result<()> {
+        if self.release_unwaited() || wait::release(Arena::get()?, &self.cell.word) {
+            return Ok(());
+        }
+        Err(Error::new(Status::Overflow, "the lock is free: it was released more often than acquired"))
+    }
+
+    /// The pid of the process that holds the lock; 0 if it is free, or its owner is dead.
+    pub fn owner(&self) -> Result<i32> {
+        let owner = Owner::of_word(word::owner(self.cell.word.load(Ordering::Relaxed)));
+        Ok(Arena::get()?.pid_of(owner).unwrap_or(0))
+    }
+
+    /// The lock's token.
+    pub fn token(&self) -> Token {
+        self.cell.token()
+    }
+
+    /// The lock that a token names.
+    pub fn from_token(token: &Token) -> Result<Lock> {
+        Ok(Lock { cell: Holder::from_token(Arena::get()?, token)? })
+    }
+}

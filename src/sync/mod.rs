@@ -1,0 +1,26 @@
+//! Synchronisation: locks and semaphores that know their owners.
+
+#[cfg(not(loom))]
+pub mod cancel;
+#[cfg(not(loom))]
+mod lock;
+pub mod permits;
+#[cfg(not(loom))]
+mod semaphore;
+
+#[cfg(not(loom))]
+pub use self::{cancel::Cancel, lock::Lock, semaphore::Semaphore};
+
+#[cfg(not(loom))]
+use crate::arena::word::Ended;
+#[cfg(not(loom))]
+use crate::error::{Error, Status};
+
+/// The error of a wait that ended without success.
+#[cfg(not(loom))]
+pub fn ended(ended: Ended, what: &'static str) -> Error {
+    match ended {
+        Ended::TimedOut => Error::new(Status::Timeout, what),
+        Ended::Cancelled => Error::new(Status::Cancelled, "the wait was cancelled"),
+    }
+}

@@ -1,0 +1,121 @@
+//! The semaphore. Its algorithm is in `permits.rs`; here are its words and its rules.
+
+use super::{ended, permits};
+use crate::arena::layout::shared;
+use crate::arena::wait::Waiter;
+use crate::arena::{Arena, Holder, Object, ObjectHead, ObjectKind, Token};
+use crate::error::{Error, Result, Status};
+use crate::sys::clock::Deadline;
+use crate::sys::prim::{AtomicU32, Futex, Ordering};
+
+/// A semaphore's words in the arena: with its head one cache line.
+#[repr(C)]
+#[derive(Debug)]
+struct SemaphoreCell {
+    head: ObjectHead,
+    word: Futex,
+    spin: AtomicU32,
+    max: AtomicU32,
+}
+
+shared!(SemaphoreCell);
+
+// SAFETY: repr(C), begins with an ObjectHead, and is Shared.
+unsafe impl Object for SemaphoreCell {
+    const KIND: ObjectKind = ObjectKind::Semaphore;
+}
+
+/// A semaphore that processes share. Its permits belong to nobody.
+#[derive(Debug)]
+pub struct Semaphore {
+    cell: Holder<SemaphoreCell>,
+}
+
+impl Semaphore {
+    /// A semaphore with `value` permits, and never more than `max`; 0 is no bound but the word's.
+    pub fn new(value: u32, max: u32) -> Result<Semaphore> {
+        let max = if max == 0 { permits::MAX } else { max };
+        if max > permits::MAX || value > max {
+            return Err(Error::invalid(format!(
+                "a semaphore with {value} permits and at most {max}: the value may not exceed the maximum, nor that {}",
+                permits::MAX
+            )));
+        }
+        Semaphore::with(value, max)
+    }
+
+    /// A semaphore with `value` permits, and never more than that.
+    pub fn bounded(value: u32) -> Result<Semaphore> {
+        if value > permits::MAX {
+            return Err(Error::invalid(format!(
+                "a semaphore with {value} permits; the most are {}",
+                permits::MAX
+            )));
+        }
+        Semaphore::with(value, value)
+    }
+
+    fn with(value: u32, max: u32) -> Result<Semaphore> {
+        let cell = Holder::new(Arena::get()?, |cell: &SemaphoreCell| {
+            cell.max.store(max, Ordering::Relaxed);
+            cell.word.store(value, Ordering::Relaxed);
+        })?;
+        Ok(Semaphore { cell })
+    }
+
+    /// Waits until it has taken a permit.
+    #[inline]
+    pub fn acquire(&self, deadline: Deadline) -> Result<()> {
+        if !self.cell.arena().lost() && permits::try_acquire(&self.cell.word) {
+            return Ok(());
+        }
+        self.acquire_slowly(deadline)
+    }
+
+    #[cold]
+    fn acquire_slowly(&self, deadline: Deadline) -> Result<()> {
+        let mut waiter = Waiter::new(Arena::get()?, deadline).spinning(&self.cell.body().spin);
+        if deadline == Deadline::Now && permits::take(&self.cell.word) {
+            return Ok(());
+        }
+        let acquired = match deadline {
+            Deadline::Now => Err(waiter.try_ended()),
+            _ => permits::acquire(&self.cell.word, &mut waiter),
+        };
+        acquired.map_err(|end| ended(end, "the semaphore has no permit"))
+    }
+
+    /// Gives back `n` permits.
+    pub fn release(&self, n: u32) -> Result<()> {
+        let arena = Arena::get()?;
+        let waited_for = permits::waited_for(self.cell.word.load(Ordering::Relaxed));
+        // The record says that wake-ups are due, in case this process dies before it has given them.
+        let record = waited_for.then(|| arena.park(&self.cell.word, 0)).flatten();
+        let max = self.cell.max.load(Ordering::Relaxed);
+        let released = permits::release(&self.cell.word, n, max);
+        if let Some(record) = record {
+            arena.unpark(record);
+        }
+        if released {
+            Ok(())
+        } else {
+            Err(Error::new(Status::Overflow, format!("{n} more permits would exceed the semaphore's {max}")))
+        }
+    }
+
+    /// How many permits there are at this moment.
+    pub fn value(&self) -> Result<u32> {
+        Arena::get()?;
+        Ok(permits::count(self.cell.word.load(Ordering::Relaxed)))
+    }
+
+    /// The semaphore's token.
+    pub fn token(&self) -> Token {
+        self.cell.token()
+    }
+
+    /// The semaphore that a token names.
+    pub fn from_token(token: &Token) -> Result<Semaphore> {
+        Ok(Semaphore { cell: Holder::from_token(Arena::get()?, token)? })
+    }
+}
