@@ -1,0 +1,21 @@
+//! libmp: processes, pools, queues and locks for native programs, in which nobody waits for the dead.
+//!
+//! The floors, each importing only those below it: `ffi`, `pool`, `process`, `channel`, `sync`, `arena`, `sys`.
+//! `docs/architecture.md` says what lives where and why.
+
+pub mod arena;
+#[cfg(not(loom))]
+pub mod channel;
+pub mod sync;
+pub mod sys;
+
+#[cfg(not(loom))]
+pub mod error;
+#[cfg(not(loom))]
+pub mod ffi;
+#[cfg(not(loom))]
+pub mod pool;
+#[cfg(not(loom))]
+pub mod process;
+#[cfg(not(loom))]
+mod wiring;

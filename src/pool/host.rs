@@ -1,0 +1,328 @@
+//! The host's side of a pool: the processes, the job table, and what becomes of both.
+
+use super::job::{self, Items, Unlinked};
+use super::layout::{Job, PoolCell, WorkerRecord, BROKEN, CLOSED, OPEN, TERMINATED};
+use super::result::{Callbacks, JobResult};
+use super::{mend, service, workers};
+use crate::arena::held::kind;
+use crate::arena::wait::{self, Waiter};
+use crate::arena::{event, Arena, BlockRef, Holder, Obituary, Owner};
+use crate::error::{Error, Result, Status};
+use crate::process::start::StartMethod;
+use crate::process::target::{self, Target};
+use crate::sys::clock::Deadline;
+use crate::sys::fork::LocalLock;
+use crate::sys::function::Function;
+use crate::sys::pidfd::PidFd;
+use crate::sys::prim::{AtomicU32, AtomicU64, Futex, Ordering};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+const FIRST_CAPACITY: u64 = 64;
+/// So many jobs whose handles were freed early are looked at with each submission.
+const ORPHANS_AT_ONCE: usize = 16;
+
+/// What the host keeps of a pool.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) cell: Holder<PoolCell>,
+    /// The process that made the pool: to any other it means nothing.
+    maker: Owner,
+    pub(super) name: String,
+    pub(super) method: StartMethod,
+    /// How many objects were loaded when the zygote was made: what was loaded later it does not have.
+    pub(super) loaded: AtomicU64,
+    pub(super) host: LocalLock<Host>,
+    /// Becomes 1 when no process of the pool is left.
+    gone: AtomicU32,
+    /// Rung when `gone` or the service's list changes.
+    pub(super) changed: Futex,
+}
+
+/// What the host's lock guards.
+#[derive(Debug, Default)]
+pub(super) struct Host {
+    /// Whether the job at a position still is in use, from the position `low` on.
+    active: VecDeque<bool>,
+    low: u64,
+    unlinked: Vec<Unlinked>,
+    /// Positions of jobs whose handles were freed before they were complete.
+    orphans: VecDeque<u64>,
+    /// The pool's processes that are this process's children.
+    pub(super) children: Vec<Option<Arc<PidFd>>>,
+    /// Results whose callbacks are due, in order of submission.
+    pub(super) watched: VecDeque<JobResult>,
+    pub(super) serving: bool,
+    /// Spawned workers in a row that ended before they had begun to work.
+    stillborn: u32,
+}
+
+/// So many of them break the pool.
+const HOPELESS: u32 = 20;
+
+impl Shared {
+    pub(super) fn make(processes: u32, method: StartMethod, name: String) -> Result<Arc<Shared>> {
+        let arena = Arena::get()?;
+        let cell: Holder<PoolCell> =
+            Holder::new(arena, |cell: &PoolCell| cell.processes.store(processes, Ordering::Relaxed))?;
+        let table = arena.allocate(PoolCell::table_bytes(FIRST_CAPACITY), false)?;
+        cell.make_table(arena, table.reference(), FIRST_CAPACITY, 0);
+        job::link(table, &cell.table, kind::POOL_PART);
+        let bytes = PoolCell::records_bytes(processes);
+        let records = arena.allocate(bytes, false)?;
+        arena.zero(arena.data_offset(records.reference()), bytes);
+        job::link(records, &cell.records, kind::POOL_PART);
+        Ok(Arc::new(Shared {
+            cell,
+            maker: arena.me(),
+            name,
+            method,
+            loaded: AtomicU64::new(0),
+            host: LocalLock::new(Host::default()),
+            gone: AtomicU32::new(0),
+            changed: Futex::new(0),
+        }))
+    }
+
+    pub(super) fn arena(&self) -> &'static Arena {
+        self.cell.arena()
+    }
+
+    /// The words, for a closure that outlives the borrow: a cell is never unmapped.
+    pub(super) fn words(&self) -> &'static PoolCell {
+        self.cell.body()
+    }
+
+    /// Whether this is the process that made the pool.
+    pub(super) fn is_ours(&self) -> bool {
+        self.arena().me() == self.maker
+    }
+
+    pub(super) fn check_ours(&self) -> Result<()> {
+        Arena::get()?;
+        if self.is_ours() {
+            Ok(())
+        } else {
+            Err(Error::state("the pool belongs to the process that made it; this is a forked child"))
+        }
+    }
+
+    fn check_open(&self) -> Result<()> {
+        match self.cell.state() {
+            OPEN => Ok(()),
+            BROKEN => {
+                Err(Error::new(Status::Broken, "the pool is broken: it has no workers and can't get any"))
+            }
+            _ => Err(Error::new(Status::Closed, "the pool is closed")),
+        }
+    }
+
+    /// The function as it reaches the pool's workers.
+    fn target(&self, function: Function) -> Result<Vec<u8>> {
+        let target = match self.method {
+            StartMethod::Spawn => Target::for_exec(function)?,
+            _ => Target::for_zygote(function, self.loaded.load(Ordering::Relaxed))?,
+        };
+        Ok(target.encode())
+    }
+
+    /// Submits a job.
+    pub(super) fn submit(
+        self: &Arc<Self>,
+        function: Function,
+        items: Items<'_>,
+        chunksize: usize,
+        mut callbacks: Option<Box<dyn Callbacks>>,
+    ) -> Result<JobResult> {
+        self.check_ours()?;
+        self.check_open()?;
+        let has_callbacks = callbacks.is_some();
+        if has_callbacks {
+            service::ensure(self)?;
+        }
+        let count = items.count();
+        let target = self.target(function)?;
+        let progress = callbacks.as_ref().is_some_and(|c| c.wants_progress());
+        let block = job::make(self.arena(), items, self.chunk(count, chunksize), progress, &target)?;
+        let mut host = self.host.lock();
+        self.check_open()?;
+        self.collect(&mut host);
+        let reference = block.reference();
+        let position = job::enter(&self.cell, block, host.low)?;
+        host.active.push_back(true);
+        if let Some(callbacks) = callbacks.as_mut() {
+            callbacks.accepted();
+        }
+        let result = JobResult::new(self.clone(), position, reference, callbacks);
+        if has_callbacks {
+            host.watched.push_back(result.clone());
+        }
+        drop(host);
+        wait::notify(self.arena(), &self.cell.work, (count as u32).min(self.cell.workers()));
+        if has_callbacks {
+            wait::notify(self.arena(), &self.cell.outcomes, u32::MAX);
+        }
+        Ok(result)
+    }
+
+    /// Automatic chunks: four for each worker, as in Python.
+    fn chunk(&self, count: usize, chunksize: usize) -> u32 {
+        let chunk = if chunksize == 0 { count.div_ceil(self.cell.workers() as usize * 4) } else { chunksize };
+        chunk.clamp(1, (u32::MAX >> 2) as usize) as u32
+    }
+
+    /// A result's handle has gone: its job goes too, at once or when it is complete.
+    pub(super) fn release(&self, position: u64, block: BlockRef) {
+        if !self.is_ours() {
+            return;
+        }
+        let mut host = self.host.lock();
+        if Job::of(self.arena(), block).is_complete() {
+            self.unlink(&mut host, position);
+        } else {
+            host.orphans.push_back(position);
+        }
+        self.collect(&mut host);
+    }
+
+    fn unlink(&self, host: &mut Host, position: u64) {
+        match job::unlink(&self.cell, self.arena(), position) {
+            Ok(unlinked) => host.unlinked.push(unlinked),
+            // No room for the entry: the job stays until the pool goes.
+            Err(_) => return,
+        }
+        if let Some(active) = host.active.get_mut((position - host.low) as usize) {
+            *active = false;
+        }
+        while host.active.front() == Some(&false) {
+            host.active.pop_front();
+            host.low += 1;
+        }
+        self.cell.low.store(host.low, Ordering::Release);
+    }
+
+    /// Gives back what can be given back by now.
+    fn collect(&self, host: &mut Host) {
+        for _ in 0..host.orphans.len().min(ORPHANS_AT_ONCE) {
+            let Some(position) = host.orphans.pop_front() else { break };
+            let block =
+                BlockRef::from_bits(self.cell.job_word(self.arena(), position).load(Ordering::Acquire));
+            if Job::of(self.arena(), block).is_complete() {
+                self.unlink(host, position);
+            } else {
+                host.orphans.push_back(position);
+            }
+        }
+        for unlinked in std::mem::take(&mut host.unlinked) {
+            if let Err(unlinked) = unlinked.free(&self.cell, self.arena()) {
+                host.unlinked.push(unlinked);
+            }
+        }
+    }
+
+    /// Starts the pool's processes.
+    pub(super) fn start(self: &Arc<Self>) -> Result<()> {
+        let started = match self.method {
+            StartMethod::Spawn => {
+                self.host.lock().children.resize(self.cell.workers() as usize, None);
+                (0..self.cell.workers()).try_for_each(|index| workers::spawn(self, index))
+            }
+            _ => {
+                self.host.lock().children.resize(1, None);
+                self.loaded.store(target::loaded(), Ordering::Relaxed);
+                workers::fork_zygote(self)
+            }
+        };
+        if started.is_err() {
+            self.terminate();
+        }
+        started
+    }
+
+    /// Closes the pool: no submissions any more.
+    pub(super) fn close(&self) -> Result<()> {
+        self.check_ours()?;
+        let host = self.host.lock();
+        self.cell.enter_state(CLOSED);
+        drop(host);
+        wait::notify(self.arena(), &self.cell.work, u32::MAX);
+        Ok(())
+    }
+
+    /// Ends the pool's processes and cancels what has no outcome.
+    pub(super) fn terminate(&self) {
+        self.cell.enter_state(TERMINATED);
+        let host = self.host.lock();
+        for child in host.children.iter().flatten() {
+            let _ = child.send_signal(libc::SIGKILL);
+        }
+        let nobody_left = host.children.iter().all(Option::is_none);
+        mend::end_all(self.arena(), &self.cell, &WorkerRecord::unneeded());
+        drop(host);
+        if nobody_left {
+            self.all_gone();
+        }
+    }
+
+    /// The pool has no workers and can't get any: whatever has no outcome fails.
+    pub(super) fn break_up(&self, why: &str) {
+        crate::sys::log::say(crate::sys::log::ERROR, &format!("{}: {why}", self.name));
+        self.cell.enter_state(BROKEN);
+        let _host = self.host.lock();
+        mend::end_all(self.arena(), &self.cell, &WorkerRecord::unneeded());
+    }
+
+    /// Mends the pool after a child's end, as its host.
+    pub(super) fn mend(&self, fate: impl Fn(Owner) -> Option<Obituary>) {
+        let _host = self.host.lock();
+        mend::mend(self.arena(), &self.cell, &WorkerRecord::unneeded(), fate);
+    }
+
+    /// Whether a job waits for workers.
+    pub(super) fn has_unfinished(&self) -> bool {
+        let host = self.host.lock();
+        let positions = (host.low..).zip(&host.active).filter(|(_, active)| **active);
+        positions.map(|(position, _)| self.cell.job_word(self.arena(), position)).any(|word| {
+            !Job::of(self.arena(), BlockRef::from_bits(word.load(Ordering::Acquire))).is_complete()
+        })
+    }
+
+    /// A spawned worker ended before it had begun; true when it is time to give up.
+    pub(super) fn count_stillborn(&self) -> bool {
+        let mut host = self.host.lock();
+        host.stillborn += 1;
+        host.stillborn > HOPELESS
+    }
+
+    /// No process of the pool is left.
+    pub(super) fn all_gone(&self) {
+        self.gone.store(1, Ordering::Release);
+        self.ring();
+    }
+
+    /// Something that joiners wait for has changed.
+    pub(super) fn ring(&self) {
+        event::notify(&self.changed, u32::MAX);
+        wait::notify(self.arena(), &self.cell.outcomes, u32::MAX);
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire) != 0
+    }
+
+    /// Waits until no process is left and no callback is due.
+    pub(super) fn join(&self, deadline: Deadline) -> Result<()> {
+        let mut waiter = Waiter::new(self.arena(), deadline);
+        let over = || (self.is_gone() && self.host.lock().watched.is_empty()).then_some(());
+        event::wait(&self.changed, &mut waiter, over, || over().is_some())
+            .map_err(|end| crate::sync::ended(end, "the pool has not ended yet"))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            self.collect(&mut self.host.lock());
+        }
+    }
+}

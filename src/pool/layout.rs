@@ -1,0 +1,482 @@
+//! What a pool and its jobs look like in the arena.
+//!
+//! A **job** is one submission: one block with its items, their arguments and the function. Each item has a state
+//! word, and that word alone says what is to be done:
+//!
+//! ```text
+//! 31 30   29     0
+//! 0       0          queued
+//! 1       owner      in the hands of this process
+//! 2       0          done: the result is in the item
+//! 3       reason     failed: see `Reason`
+//! ```
+//!
+//! One exchange claims an item, one exchange commits its outcome. Everything else is a hint that is checked: the
+//! cursor says where to look for queued items, the pool's `first` which jobs may have any, the job's `low` below
+//! which all items have their outcome. After a death the hints are set back. So a worker killed between any two
+//! stores leaves one item in its hands, or none.
+//!
+//! The jobs of a pool stand in a table that only the host writes. A worker that uses a job names it in its record
+//! first (a hazard pointer: Michael, "Hazard Pointers", 2004), and the host frees no job that a record names.
+
+use crate::arena::layout::shared;
+use crate::arena::{Arena, BlockRef, Object, ObjectHead, ObjectKind, Owner};
+use crate::error::{Error, Result};
+use crate::sys::prim::{fence, AtomicU32, AtomicU64, Futex, Ordering};
+
+/// The state of a pool: open, then one of the others.
+pub(super) const OPEN: u32 = 0;
+/// No submissions any more; the rest is finished.
+pub(super) const CLOSED: u32 = 1;
+/// Whatever has no outcome is cancelled.
+pub(super) const TERMINATED: u32 = 2;
+/// It has no workers and can't get any.
+pub(super) const BROKEN: u32 = 3;
+
+/// A pool's words in the arena.
+#[repr(C)]
+#[derive(Debug)]
+pub(super) struct PoolCell {
+    head: ObjectHead,
+    pub(super) state: AtomicU32,
+    pub(super) processes: AtomicU32,
+    /// Positions of the job table before this one have no queued items: a [`First`].
+    pub(super) first: AtomicU64,
+    /// Positions before this one are no longer used.
+    pub(super) low: AtomicU64,
+    /// Positions from here on are not used yet.
+    pub(super) tail: AtomicU64,
+    /// The table, as a block.
+    pub(super) table: AtomicU64,
+    /// The records of the workers, as a block.
+    pub(super) records: AtomicU64,
+    pad: [AtomicU64; 3],
+    /// Workers wait here for work.
+    pub(super) work: Futex,
+    pub(super) work_spin: AtomicU32,
+    /// The host's service thread waits here for outcomes.
+    pub(super) outcomes: Futex,
+    pub(super) outcomes_spin: AtomicU32,
+}
+
+/// Where workers begin to look for queued items: a position, and an epoch that a mender raises as it sets the
+/// position back, so that nobody moves on from what he saw before.
+#[derive(Clone, Copy)]
+pub(super) struct First(pub(super) u64);
+
+const POSITION: u64 = (1 << 48) - 1;
+
+impl First {
+    pub(super) fn position(self) -> u64 {
+        self.0 & POSITION
+    }
+
+    pub(super) fn next(self) -> First {
+        First(self.0 & !POSITION | (self.position() + 1) & POSITION)
+    }
+
+    pub(super) fn set_back(self, position: u64) -> First {
+        First((self.0 & !POSITION).wrapping_add(POSITION + 1) | position & POSITION)
+    }
+}
+
+/// What is known of a worker while it runs.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(super) struct WorkerRecord {
+    /// Its owner word, once it works.
+    pub(super) owner: AtomicU32,
+    pub(super) pid: AtomicU32,
+    /// The owner word of the child that was made for it.
+    pub(super) made: AtomicU32,
+    /// The job that it uses, as a block: it is not freed.
+    pub(super) hazard: AtomicU64,
+}
+
+/// The head of the job table: positions modulo `capacity` follow it.
+#[repr(C)]
+#[derive(Debug)]
+struct TableHead {
+    capacity: AtomicU64,
+    /// The table before this one, which a worker may still read.
+    before: AtomicU64,
+}
+
+/// The head of a job.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(super) struct JobHead {
+    pub(super) count: AtomicU32,
+    pub(super) chunk: AtomicU32,
+    /// Where to look for queued items.
+    pub(super) cursor: AtomicU32,
+    /// All items below have their outcome.
+    pub(super) low: AtomicU32,
+    /// Rung when the last item has its outcome.
+    pub(super) event: Futex,
+    pub(super) spin: AtomicU32,
+    /// Somebody wants to know of each outcome.
+    pub(super) progress: AtomicU32,
+    pub(super) target_length: AtomicU32,
+    pub(super) target: AtomicU64,
+    pub(super) items: AtomicU64,
+    pub(super) slices: AtomicU64,
+}
+
+/// Results of up to this many bytes lie in the item.
+pub(super) const INLINE: usize = 24;
+
+/// One item of a job: one cache line.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(super) struct Item {
+    pub(super) state: AtomicU32,
+    /// The code of a failed task; of a dead worker its exit code.
+    pub(super) code: AtomicU32,
+    /// The first of its argument slices, and how many.
+    pub(super) first_slice: AtomicU32,
+    pub(super) slices: AtomicU32,
+    /// The block with the result or the message, if it is not inline.
+    pub(super) result: AtomicU64,
+    pub(super) length: AtomicU64,
+    /// Since when it is in somebody's hands; then how long it was. Nanoseconds.
+    pub(super) time: AtomicU64,
+    pub(super) inline: [AtomicU64; INLINE / 8],
+}
+
+/// An argument.
+#[repr(C)]
+#[derive(Debug)]
+pub(super) struct Slice {
+    pub(super) offset: AtomicU64,
+    pub(super) length: AtomicU64,
+}
+
+shared!(PoolCell, WorkerRecord, TableHead, JobHead, Item, Slice);
+
+// SAFETY: repr(C), begins with an ObjectHead, and is Shared.
+unsafe impl Object for PoolCell {
+    const KIND: ObjectKind = ObjectKind::Pool;
+}
+
+/// Why an item failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reason {
+    /// Its function said so: `code`, and the message as its result.
+    Task = 1,
+    /// The process that had it died: `code`, and pid and signal inline.
+    Died = 2,
+    /// The pool was terminated.
+    Cancelled = 3,
+    /// The pool broke.
+    Broken = 4,
+}
+
+/// What an item's state word says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum State {
+    Queued,
+    Claimed(Owner),
+    Done,
+    Failed(Reason),
+}
+
+impl State {
+    pub(super) fn of_word(word: u32) -> State {
+        match word >> 30 {
+            0 => State::Queued,
+            1 => State::Claimed(Owner::of_word(word)),
+            2 => State::Done,
+            _ => State::Failed(match word & Owner::MASK {
+                1 => Reason::Task,
+                2 => Reason::Died,
+                4 => Reason::Broken,
+                _ => Reason::Cancelled,
+            }),
+        }
+    }
+
+    pub(super) fn word(self) -> u32 {
+        match self {
+            State::Queued => 0,
+            State::Claimed(owner) => 1 << 30 | owner.bits(),
+            State::Done => 2 << 30,
+            State::Failed(reason) => 3 << 30 | reason as u32,
+        }
+    }
+
+    pub(super) fn is_final(self) -> bool {
+        matches!(self, State::Done | State::Failed(_))
+    }
+}
+
+impl Item {
+    pub(super) fn state(&self) -> State {
+        State::of_word(self.state.load(Ordering::Acquire))
+    }
+
+    /// Changes the state, if it is still as it was seen.
+    pub(super) fn exchange(&self, seen: State, next: State) -> bool {
+        self.state.compare_exchange(seen.word(), next.word(), Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+/// A job in the arena, for as long as something keeps it from being freed.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    arena: &'a Arena,
+    pub(super) block: BlockRef,
+    pub(super) head: &'a JobHead,
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn of(arena: &'a Arena, block: BlockRef) -> Job<'a> {
+        Job { arena, block, head: arena.at(arena.data_offset(block).next_multiple_of(64)) }
+    }
+
+    /// Where a block's job begins, and how many bytes more it may need for that.
+    pub(super) const SLACK: u64 = 64;
+
+    pub(super) fn arena(&self) -> &'a Arena {
+        self.arena
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        self.head.count.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn item(&self, index: u32) -> &'a Item {
+        let items = self.head.items.load(Ordering::Relaxed);
+        self.arena.at(items + u64::from(index) * size_of::<Item>() as u64)
+    }
+
+    /// The encoded function.
+    pub(super) fn target(&self) -> &'a [u8] {
+        let length = u64::from(self.head.target_length.load(Ordering::Relaxed));
+        self.arena.read(self.head.target.load(Ordering::Relaxed), length)
+    }
+
+    /// Fills `args` with the arguments of an item.
+    pub(super) fn arguments(&self, item: &Item, args: &mut Vec<&'a [u8]>) {
+        args.clear();
+        let first = item.first_slice.load(Ordering::Relaxed);
+        for index in first..first + item.slices.load(Ordering::Relaxed) {
+            let slices = self.head.slices.load(Ordering::Relaxed);
+            let slice: &Slice = self.arena.at(slices + u64::from(index) * size_of::<Slice>() as u64);
+            args.push(
+                self.arena.read(slice.offset.load(Ordering::Relaxed), slice.length.load(Ordering::Relaxed)),
+            );
+        }
+    }
+
+    /// Whether a queued item may be found.
+    pub(super) fn may_have_work(&self) -> bool {
+        self.head.cursor.load(Ordering::Relaxed) < self.count()
+    }
+
+    /// Whether every item has its outcome. Looks from `low` on, and raises it.
+    pub(super) fn is_complete(&self) -> bool {
+        let (count, start) = (self.count(), self.head.low.load(Ordering::Acquire));
+        // Pairs with the same fence of the others: of two last outcomes one sees the other.
+        fence(Ordering::SeqCst);
+        let low = (start..count).find(|i| !self.item(*i).state().is_final()).unwrap_or(count);
+        if low > start {
+            self.head.low.fetch_max(low, Ordering::AcqRel);
+        }
+        low == count
+    }
+
+    /// How many items have their outcome.
+    pub(super) fn finished(&self) -> u32 {
+        let low = self.head.low.load(Ordering::Acquire);
+        low + (low..self.count()).filter(|i| self.item(*i).state().is_final()).count() as u32
+    }
+
+    /// The bytes of an item's result or message.
+    pub(super) fn bytes(&self, item: &'a Item) -> &'a [u8] {
+        let length = item.length.load(Ordering::Relaxed);
+        let block = BlockRef::from_bits(item.result.load(Ordering::Relaxed));
+        if block.is_none() {
+            self.arena.read(self.arena.offset_of(&item.inline[0]), length.min(INLINE as u64))
+        } else {
+            self.arena.read(self.arena.data_offset(block), length.min(self.arena.room_of(block)))
+        }
+    }
+
+    /// Gives back the results. May be done twice.
+    pub(super) fn free_results(&self) {
+        for index in 0..self.count() {
+            let item = self.item(index);
+            let result = BlockRef::from_bits(item.result.load(Ordering::Relaxed));
+            // A cancelled item may name the block of a worker that came too late.
+            let owns = matches!(item.state(), State::Done | State::Failed(Reason::Task));
+            if owns && !result.is_none() {
+                self.arena.release_block(result);
+            }
+        }
+    }
+}
+
+impl WorkerRecord {
+    /// A record that keeps nothing: for the host, which holds the lock without which no job is freed.
+    pub(super) fn unneeded() -> WorkerRecord {
+        WorkerRecord {
+            owner: AtomicU32::new(0),
+            pid: AtomicU32::new(0),
+            made: AtomicU32::new(0),
+            hazard: AtomicU64::new(0),
+        }
+    }
+}
+
+impl PoolCell {
+    pub(super) fn state(&self) -> u32 {
+        self.state.load(Ordering::Acquire)
+    }
+
+    /// Leaves the open state, or the closed one for a worse.
+    pub(super) fn enter_state(&self, state: u32) -> bool {
+        self.state.fetch_max(state, Ordering::AcqRel) < state
+    }
+
+    pub(super) fn workers(&self) -> u32 {
+        self.processes.load(Ordering::Relaxed)
+    }
+
+    /// The record of a worker; the one after the last is the mender's.
+    pub(super) fn record<'a>(&self, arena: &'a Arena, index: u32) -> &'a WorkerRecord {
+        let records = BlockRef::from_bits(self.records.load(Ordering::Relaxed));
+        let start = arena.data_offset(records).next_multiple_of(64);
+        arena.at(start + u64::from(index) * size_of::<WorkerRecord>() as u64)
+    }
+
+    /// Bytes for the records of so many workers and the mender.
+    pub(super) fn records_bytes(workers: u32) -> u64 {
+        (u64::from(workers) + 2) * size_of::<WorkerRecord>() as u64
+    }
+
+    /// Bytes for a table of this capacity.
+    pub(super) fn table_bytes(capacity: u64) -> u64 {
+        size_of::<TableHead>() as u64 + capacity * 8
+    }
+
+    /// Prepares a table in a new block: with the entries from `low` on of the one before.
+    pub(super) fn make_table(&self, arena: &Arena, block: BlockRef, capacity: u64, low: u64) {
+        let head: &TableHead = arena.at(arena.data_offset(block));
+        let before = self.table.load(Ordering::Relaxed);
+        head.capacity.store(capacity, Ordering::Relaxed);
+        head.before.store(before, Ordering::Relaxed);
+        for index in 0..capacity {
+            Self::word(arena, block, index).store(0, Ordering::Relaxed);
+        }
+        if before != 0 {
+            for position in low..self.tail.load(Ordering::Relaxed) {
+                let job = self.entry(arena, BlockRef::from_bits(before), position).load(Ordering::Relaxed);
+                Self::word(arena, block, position % capacity).store(job, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn word(arena: &Arena, table: BlockRef, index: u64) -> &AtomicU64 {
+        arena.at(arena.data_offset(table) + size_of::<TableHead>() as u64 + index * 8)
+    }
+
+    pub(super) fn capacity(&self, arena: &Arena) -> u64 {
+        let table = BlockRef::from_bits(self.table.load(Ordering::Acquire));
+        arena.at::<TableHead>(arena.data_offset(table)).capacity.load(Ordering::Relaxed)
+    }
+
+    fn entry<'a>(&self, arena: &'a Arena, table: BlockRef, position: u64) -> &'a AtomicU64 {
+        let capacity =
+            arena.at::<TableHead>(arena.data_offset(table)).capacity.load(Ordering::Relaxed).max(1);
+        Self::word(arena, table, position % capacity)
+    }
+
+    /// The word of the table for a position.
+    pub(super) fn job_word<'a>(&self, arena: &'a Arena, position: u64) -> &'a AtomicU64 {
+        self.entry(arena, BlockRef::from_bits(self.table.load(Ordering::Acquire)), position)
+    }
+
+    /// The job at a position, which `record` then keeps from being freed. `None` if there is none.
+    pub(super) fn use_job<'a>(
+        &self,
+        arena: &'a Arena,
+        position: u64,
+        record: &WorkerRecord,
+    ) -> Option<Job<'a>> {
+        loop {
+            let table = self.table.load(Ordering::Acquire);
+            let job = self.entry(arena, BlockRef::from_bits(table), position).load(Ordering::Acquire);
+            if job == 0 {
+                record.hazard.store(0, Ordering::Release);
+                return None;
+            }
+            record.hazard.store(job, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+            if self.table.load(Ordering::SeqCst) == table
+                && self.entry(arena, BlockRef::from_bits(table), position).load(Ordering::SeqCst) == job
+            {
+                return Some(Job::of(arena, BlockRef::from_bits(job)));
+            }
+        }
+    }
+
+    /// Whether a worker may be using the job.
+    pub(super) fn is_used(&self, arena: &Arena, job: BlockRef) -> bool {
+        fence(Ordering::SeqCst);
+        (0..=self.workers()).map(|w| self.record(arena, w)).any(|record| {
+            record.hazard.load(Ordering::SeqCst) == job.bits()
+                && !arena.is_dead(Owner::of_word(record.owner.load(Ordering::Acquire)))
+        })
+    }
+
+    /// Gives back the tables, the oldest first, so that each step may be done twice.
+    pub(super) fn free_tables(&self, arena: &Arena) {
+        loop {
+            let mut word = &self.table;
+            let mut table = BlockRef::from_bits(word.load(Ordering::Acquire));
+            if table.is_none() {
+                return;
+            }
+            loop {
+                let before = &arena.at::<TableHead>(arena.data_offset(table)).before;
+                let older = BlockRef::from_bits(before.load(Ordering::Relaxed));
+                if older.is_none() {
+                    break;
+                }
+                (word, table) = (before, older);
+            }
+            arena.release_block(table);
+            word.store(0, Ordering::Release);
+        }
+    }
+}
+
+/// A job larger than a job can be.
+pub(super) fn too_many(count: usize) -> Error {
+    Error::new(
+        crate::error::Status::TooLarge,
+        format!("{count} items; a submission may have {}", u32::MAX >> 2),
+    )
+}
+
+/// The number of items as the arena keeps it.
+pub(super) fn item_count(count: usize) -> Result<u32> {
+    u32::try_from(count).ok().filter(|n| *n <= u32::MAX >> 2).ok_or_else(|| too_many(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_is_a_cache_line_and_its_states_round_trip() {
+        assert_eq!(size_of::<Item>(), 64);
+        let owner = Owner::of_word(Owner::MASK);
+        let reasons = [Reason::Task, Reason::Died, Reason::Cancelled, Reason::Broken];
+        let states = [State::Queued, State::Claimed(owner), State::Done];
+        for state in states.into_iter().chain(reasons.map(State::Failed)) {
+            assert_eq!(State::of_word(state.word()), state);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Mending a pool after a death: what the dead worker had in its hands fails, what it had only claimed to look at
+//! goes to others.
+//!
+//! One process at a time mends: the zygote for its workers; the host for spawned ones, and after the zygote's own
+//! end. The dead no longer write, so the fields of an item are written first and its state exchanged last; whoever
+//! mends again after a mender's death finds the same items.
+
+use super::layout::{First, Item, Job, PoolCell, Reason, State, WorkerRecord, BROKEN, TERMINATED};
+use super::worker::announce_if_complete;
+use crate::arena::{wait, Arena, Obituary, Owner};
+use crate::fault;
+use crate::sys::clock;
+use crate::sys::prim::Ordering;
+
+/// Gives every item an outcome that a process for which `fate` answers something had in its hands, and sets the
+/// hints back. `record` is the mender's.
+pub(super) fn mend(
+    arena: &Arena,
+    cell: &PoolCell,
+    record: &WorkerRecord,
+    fate: impl Fn(Owner) -> Option<Obituary>,
+) {
+    let terminated = cell.state() >= TERMINATED;
+    for index in 0..cell.capacity(arena) {
+        if let Some(job) = cell.use_job(arena, index, record) {
+            mend_job(arena, cell, &job, terminated, &fate);
+        }
+    }
+    record.hazard.store(0, Ordering::Release);
+    let low = cell.low.load(Ordering::Acquire);
+    let back = |first| Some(First(first).set_back(low).0);
+    let _ = cell.first.fetch_update(Ordering::AcqRel, Ordering::Acquire, back);
+    fault!("pool.mend:set back");
+    wait::notify(arena, &cell.work, u32::MAX);
+}
+
+fn mend_job(
+    arena: &Arena,
+    cell: &PoolCell,
+    job: &Job<'_>,
+    terminated: bool,
+    fate: &impl Fn(Owner) -> Option<Obituary>,
+) {
+    let mut queued = None;
+    for index in job.head.low.load(Ordering::Acquire)..job.count() {
+        let item = job.item(index);
+        match item.state() {
+            State::Queued => queued = queued.or(Some(index)),
+            State::Claimed(owner) => {
+                if let Some(obituary) = fate(owner) {
+                    fail(item, owner, obituary, terminated);
+                }
+            }
+            State::Done | State::Failed(_) => {}
+        }
+    }
+    if let Some(queued) = queued {
+        job.head.cursor.fetch_min(queued, Ordering::AcqRel);
+    }
+    announce_if_complete(arena, cell, job);
+}
+
+fn fail(item: &Item, owner: Owner, obituary: Obituary, terminated: bool) {
+    if terminated {
+        item.exchange(State::Claimed(owner), State::Failed(Reason::Cancelled));
+        return;
+    }
+    let since = item.time.load(Ordering::Relaxed);
+    item.time.store((clock::now() as u64).saturating_sub(since), Ordering::Relaxed);
+    item.result.store(0, Ordering::Relaxed);
+    item.length.store(0, Ordering::Relaxed);
+    item.code.store(obituary.code as u32, Ordering::Relaxed);
+    item.inline[0].store(obituary.pid as u32 as u64, Ordering::Relaxed);
+    item.inline[1].store(obituary.signal as u32 as u64, Ordering::Relaxed);
+    fault!("pool.mend:written");
+    item.exchange(State::Claimed(owner), State::Failed(Reason::Died));
+    fault!("pool.mend:failed");
+}
+
+/// The pool is terminated or broken: every item without an outcome gets one. Workers that still run find that
+/// their items are no longer theirs.
+pub(super) fn end_all(arena: &Arena, cell: &PoolCell, record: &WorkerRecord) {
+    let reason = if cell.state() == BROKEN { Reason::Broken } else { Reason::Cancelled };
+    for index in 0..cell.capacity(arena) {
+        let Some(job) = cell.use_job(arena, index, record) else { continue };
+        for number in job.head.low.load(Ordering::Acquire)..job.count() {
+            let item = job.item(number);
+            let mut seen = item.state();
+            while !seen.is_final() && !item.exchange(seen, State::Failed(reason)) {
+                seen = item.state();
+            }
+        }
+        announce_if_complete(arena, cell, &job);
+    }
+    record.hazard.store(0, Ordering::Release);
+    wait::notify(arena, &cell.work, u32::MAX);
+}

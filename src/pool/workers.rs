@@ -1,0 +1,126 @@
+//! The pool's processes as the host sees them: one zygote, or spawned workers; and what follows when one ends.
+
+use super::host::Shared;
+use super::layout::{PoolCell, CLOSED, TERMINATED};
+use super::{worker, zygote};
+use crate::arena::{Arena, Holder, Obituary, Owner, Token};
+use crate::error::{Error, Result};
+use crate::process::fork::{self, ForkOptions};
+use crate::process::identity::Identity;
+use crate::process::reaper::{self, Child, Exit};
+use crate::process::spawn::{self, SpawnOptions};
+use crate::sys::prim::Ordering;
+use crate::sys::signal;
+use std::sync::Arc;
+
+/// The kind of bootstrap by which `crate::wiring` finds [`run_spawned`].
+pub(crate) const WORKER_BOOTSTRAP: u32 = 2;
+
+/// Forks the zygote of a fork pool.
+pub(super) fn fork_zygote(shared: &Arc<Shared>) -> Result<()> {
+    let (arena, cell, name) = (shared.arena(), shared.words(), shared.name.clone());
+    let options = ForkOptions { identity: Identity::worker(&shared.name, 0), die_with_parent: true };
+    let child = fork::fork(&options, move || zygote::run(arena, cell, name))?;
+    enter(shared, 0, &child);
+    let host = shared.clone();
+    reaper::watch(child, Box::new(move |_| after_zygote(&host)));
+    Ok(())
+}
+
+/// Notes a child, so that the pool can end it. One that comes too late is ended at once.
+fn enter(shared: &Arc<Shared>, index: usize, child: &Child) {
+    let mut host = shared.host.lock();
+    host.children[index] = child.pidfd.clone();
+    if shared.cell.state() >= TERMINATED {
+        if let Some(pidfd) = &child.pidfd {
+            let _ = pidfd.send_signal(libc::SIGKILL);
+        }
+    }
+}
+
+/// The zygote has ended: in order, after the pool was closed, or by a signal. Its workers have gone with it.
+fn after_zygote(shared: &Arc<Shared>) {
+    let (arena, cell) = (shared.arena(), shared.words());
+    shared.host.lock().children[0] = None;
+    zygote::await_orphans(arena, cell);
+    shared.mend(|owner| zygote::fate(arena, cell, owner));
+    let state = cell.state();
+    if state >= TERMINATED || (state == CLOSED && !shared.has_unfinished()) {
+        shared.all_gone();
+        return;
+    }
+    // The new one has the host's memory as of now.
+    shared.loaded.store(crate::process::target::loaded(), Ordering::Relaxed);
+    if let Err(error) = fork_zygote(shared) {
+        shared.break_up(&format!("its workers have ended and it can't make new ones: {error}"));
+        shared.all_gone();
+    }
+}
+
+/// Spawns a worker of a spawn pool.
+pub(super) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<()> {
+    let mut payload = shared.cell.token().to_bytes().to_vec();
+    payload.extend_from_slice(&index.to_ne_bytes());
+    shared.cell.record(shared.arena(), index).owner.store(0, Ordering::Release);
+    let options = SpawnOptions {
+        identity: Identity::worker(&shared.name, u64::from(index) + 1),
+        die_with_parent: true,
+    };
+    let (child, bootstrap) = spawn::spawn(WORKER_BOOTSTRAP, &payload, &options)?;
+    enter(shared, index as usize, &child);
+    let (host, owner, pid) = (shared.clone(), child.owner, child.pid);
+    let after = move |exit| {
+        drop(bootstrap);
+        after_worker(&host, index, owner, pid, exit);
+    };
+    reaper::watch(child, Box::new(after));
+    Ok(())
+}
+
+/// A spawned worker has ended.
+fn after_worker(shared: &Arc<Shared>, index: u32, owner: Owner, pid: i32, exit: Exit) {
+    let (code, signal) = match exit {
+        Exit::Code(code) => (code, 0),
+        Exit::Signal(signal) => (0, signal),
+        Exit::Unknown => (exit.number(), 0),
+    };
+    let cell = shared.words();
+    let began = cell.record(shared.arena(), index).owner.load(Ordering::Acquire) == owner.bits();
+    shared.mend(|dead| (dead == owner).then_some(Obituary { pid, code, signal }));
+    shared.host.lock().children[index as usize] = None;
+    let state = cell.state();
+    let in_order = code == 0 && signal == 0 && state >= CLOSED;
+    let goes_on = state < TERMINATED && (!in_order || (state == CLOSED && shared.has_unfinished()));
+    if goes_on {
+        let hopeless = !began && shared.count_stillborn();
+        let spawned = if hopeless {
+            Err(Error::state("its workers die as soon as they begin"))
+        } else {
+            spawn(shared, index)
+        };
+        if let Err(error) = spawned {
+            let alone = shared.host.lock().children.iter().all(Option::is_none);
+            if alone {
+                shared.break_up(&format!("its last worker has ended: {error}"));
+            }
+        }
+    }
+    if shared.host.lock().children.iter().all(Option::is_none) {
+        shared.all_gone();
+    }
+}
+
+/// The life of a spawned worker: its pool is named by a token in the payload. Answers its exit code.
+pub(crate) fn run_spawned(payload: &[u8]) -> i32 {
+    signal::ignore_interrupt();
+    let parts = payload.split_first_chunk::<32>().and_then(|(token, rest)| {
+        Some((Token::from_bytes(token), u32::from_ne_bytes(rest.try_into().ok()?)))
+    });
+    let Some((token, index)) = parts else { return crate::process::EXIT_FAILED };
+    let joined = Arena::get().and_then(|arena| Holder::<PoolCell>::from_token(arena, &token));
+    match joined {
+        Ok(pool) => worker::work(pool.arena(), pool.body(), index),
+        // The pool has gone while this process was on its way.
+        Err(_) => 0,
+    }
+}

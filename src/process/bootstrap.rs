@@ -1,0 +1,155 @@
+//! What a spawned child finds in its environment: one variable, removed at once, that names the arena and in it a
+//! block with the rest.
+
+use super::identity::Identity;
+use super::start;
+use super::wire::{Reader, Writer};
+use crate::arena::{Arena, BlockRef, Owner};
+use crate::error::{Error, Result};
+use std::os::fd::RawFd;
+
+/// The variable.
+pub(super) const VARIABLE: &str = "MP_CHILD";
+
+/// What the variable says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ticket {
+    /// The arena's descriptor and size.
+    pub(super) arena: RawFd,
+    pub(super) capacity: u64,
+    /// The slot that the parent made for the child.
+    pub(super) owner: Owner,
+    /// The block, how much of it is written, and a sum over that: a parent that dies early takes the block with it.
+    pub(super) block: BlockRef,
+    pub(super) length: u64,
+    pub(super) sum: u64,
+    /// The read end of the parent's pipe, for a child that dies with it.
+    pub(super) life: Option<RawFd>,
+}
+
+impl Ticket {
+    pub(super) fn to_text(self) -> String {
+        let life = self.life.unwrap_or(-1);
+        let (owner, block) = (self.owner.bits(), self.block.bits());
+        format!("{}:{}:{owner}:{block}:{}:{}:{life}", self.arena, self.capacity, self.length, self.sum)
+    }
+
+    pub(super) fn from_text(text: &str) -> Option<Ticket> {
+        let mut parts = text.split(':').map(|part| part.parse::<i128>().ok());
+        let mut next = || parts.next().flatten();
+        let ticket = Ticket {
+            arena: next()?.try_into().ok().filter(|fd| *fd > 2)?,
+            capacity: next()?.try_into().ok()?,
+            owner: Owner::of_word(next()?.try_into().ok()?),
+            block: BlockRef::from_bits(next()?.try_into().ok()?),
+            length: next()?.try_into().ok()?,
+            sum: next()?.try_into().ok()?,
+            life: RawFd::try_from(next()?).ok().filter(|fd| *fd > 2),
+        };
+        next().is_none().then_some(ticket)
+    }
+}
+
+/// What the block says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Letter {
+    /// Who reads the payload: see `crate::wiring::run_child`.
+    pub(super) kind: u32,
+    /// The parent's default start method.
+    pub(super) method: i32,
+    pub(super) identity: Identity,
+    pub(super) payload: Vec<u8>,
+}
+
+impl Letter {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Writer::default();
+        out.number(u64::from(self.kind));
+        out.number(self.method as u64);
+        out.bytes(self.identity.name.as_bytes());
+        out.bytes(self.identity.path.as_bytes());
+        out.bytes(&self.payload);
+        out.into_bytes()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Letter> {
+        let mut from = Reader::new(bytes);
+        Ok(Letter {
+            kind: from.number()? as u32,
+            method: from.number()? as i32,
+            identity: Identity { name: from.text()?.to_owned(), path: from.text()?.to_owned() },
+            payload: from.bytes()?.to_vec(),
+        })
+    }
+
+    /// Reads the letter that the ticket names.
+    pub(super) fn open(arena: &Arena, ticket: &Ticket) -> Result<Letter> {
+        let offset = arena.data_offset(ticket.block);
+        if offset.checked_add(ticket.length).is_none_or(|end| end > arena.capacity()) {
+            return Err(Error::internal("the parent's letter lies outside the arena"));
+        }
+        let bytes = arena.read(offset, ticket.length).to_vec();
+        if sum(&bytes) != ticket.sum {
+            return Err(Error::state("the parent ended before this child had begun"));
+        }
+        Letter::from_bytes(&bytes)
+    }
+}
+
+/// In the manner of FNV-1a, over words.
+pub(super) fn sum(bytes: &[u8]) -> u64 {
+    let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(29);
+    let words = bytes.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    });
+    words.fold(0xcbf2_9ce4_8422_2325 ^ bytes.len() as u64, mix)
+}
+
+/// A letter for a child of this process.
+pub(super) fn letter(kind: u32, identity: Identity, payload: &[u8]) -> Letter {
+    Letter { kind, method: start::default_method(), identity, payload: payload.to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ticket(life: Option<RawFd>) -> Ticket {
+        Ticket {
+            arena: 7,
+            capacity: 64 << 30,
+            owner: Owner::of_word(0x1234_5678),
+            block: BlockRef::from_bits(u64::MAX - 1),
+            length: 99,
+            sum: u64::MAX,
+            life,
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_read_as_it_was_written() {
+        for life in [None, Some(9)] {
+            assert_eq!(Ticket::from_text(&ticket(life).to_text()), Some(ticket(life)));
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let good = ticket(None).to_text();
+        for bad in ["", "x", "1:2", &good[1..], &format!("{good}:1"), &good.replacen('7', "-7", 1)] {
+            assert_eq!(Ticket::from_text(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_letter_is_read_as_it_was_written() {
+        let identity = Identity { name: "Process-1:2".to_owned(), path: "1:2".to_owned() };
+        let letter = letter(3, identity, b"payload");
+        let bytes = letter.to_bytes();
+        assert_eq!(Letter::from_bytes(&bytes).unwrap(), letter);
+        assert!(Letter::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        assert_ne!(sum(&bytes), sum(&bytes[..bytes.len() - 1]));
+    }
+}

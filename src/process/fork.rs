@@ -1,0 +1,125 @@
+//! Children made by fork.
+
+use super::identity::{self, Identity};
+use super::reaper::{self, Child};
+use super::{start, EXIT_FAILED};
+use crate::arena::{self, Arena, Owner};
+use crate::error::{Error, Result, Status};
+use crate::sync::Cancel;
+use crate::sys::child::{self, Fork};
+use crate::sys::stdio::{self, Flushed};
+use crate::sys::{life, log, signal, thread};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a child is to be.
+#[derive(Clone, Debug)]
+pub struct ForkOptions {
+    /// What it is called.
+    pub identity: Identity,
+    /// Whether it is killed when this process ends, in whatever way.
+    pub die_with_parent: bool,
+}
+
+/// Forks a child, which runs `body` and leaves with the exit code that it answers. It is not watched yet:
+/// [`reaper::watch`].
+pub fn fork(options: &ForkOptions, body: impl FnOnce() -> i32) -> Result<Child> {
+    reaper::ensure()?;
+    warn_of_threads();
+    let (pid, owner) = fork_unwatched(options, body)?;
+    Child::hold(pid, owner)
+}
+
+/// As [`fork`], for a caller that waits for its children itself: a pool's zygote, which must not have threads.
+pub fn fork_unwatched(options: &ForkOptions, body: impl FnOnce() -> i32) -> Result<(i32, Owner)> {
+    start::check_may_start()?;
+    let arena = Arena::get()?;
+    super::register_fork_handlers();
+    if options.die_with_parent {
+        life::read_end()?;
+    } else {
+        life::register();
+    }
+    let flushed = stdio::flush_before_fork();
+    let forked = if options.die_with_parent { life::expecting(child::fork) } else { child::fork() };
+    let owner = arena::forked_child();
+    match forked {
+        Err(error) => {
+            arena.abandon_pending(owner);
+            Err(error)
+        }
+        Ok(Fork::Child) => in_child(&flushed, options, body),
+        Ok(Fork::Parent(pid)) => {
+            if owner.is_none() {
+                // The child finds the same and leaves before it does anything.
+                child::discard(pid);
+                return Err(Error::new(Status::NoMemory, "the arena has no place for one process more"));
+            }
+            Ok((pid, owner))
+        }
+    }
+}
+
+/// A child inherits what the host's other threads have locked at this moment, for ever.
+fn warn_of_threads() {
+    static WARNED: AtomicBool = AtomicBool::new(false);
+    if WARNED.load(Ordering::Relaxed) {
+        return;
+    }
+    if let Some(threads @ 2..) = thread::host_threads() {
+        if !WARNED.swap(true, Ordering::Relaxed) {
+            let text = format!(
+                "a child is forked from a process with {threads} threads: whatever the others have locked at this \
+                 moment stays locked in the child. Start children before threads, or use MP_START_SPAWN"
+            );
+            log::say(log::WARNING, &text);
+        }
+    }
+}
+
+fn in_child(flushed: &Flushed, options: &ForkOptions, body: impl FnOnce() -> i32) -> ! {
+    stdio::after_fork_in_child(flushed);
+    let name = &options.identity.name;
+    if let Err(error) = begin(options) {
+        log::say(log::ERROR, &format!("{name} could not begin: {error}"));
+        child::leave(EXIT_FAILED);
+    }
+    let code = run(name, body);
+    end();
+    if let Some(arena) = Arena::if_made() {
+        arena.record_exit(code);
+    }
+    child::leave(code)
+}
+
+/// Puts away what belongs to the parent.
+fn begin(options: &ForkOptions) -> Result<()> {
+    Arena::get()?;
+    if reaper::is_this_thread() {
+        signal::unblock_all();
+    }
+    reaper::forget_parent();
+    Cancel::use_none();
+    identity::take_on(options.identity.clone());
+    if options.die_with_parent {
+        life::watch_inherited()?;
+    }
+    Ok(())
+}
+
+/// Runs what a child is made for; the exit code.
+pub(super) fn run(name: &str, body: impl FnOnce() -> i32) -> i32 {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(code) => code & 0xff,
+        Err(_) => {
+            log::say(log::ERROR, &format!("{name}: a defect in libmp ended it"));
+            EXIT_FAILED
+        }
+    }
+}
+
+/// What a return from main would do: waits for the child's own children, and flushes.
+fn end() {
+    reaper::await_children();
+    stdio::flush_at_end();
+}

@@ -1,0 +1,339 @@
+//! A process as its maker sees it.
+
+use super::call::Call;
+use super::fork::{self, ForkOptions};
+use super::identity::{self, Identity};
+use super::reaper::{self, Child, Exit};
+use super::spawn::{self, SpawnOptions};
+use super::start::{self, StartMethod};
+use super::target::Target;
+use super::wire::{Reader, Writer};
+use super::{EXIT_FAILED, NOT_OURS};
+use crate::arena::wait::Waiter;
+use crate::arena::{event, Arena, Owner};
+use crate::error::{Error, Result, Status};
+use crate::sync::ended;
+use crate::sys::clock::Deadline;
+use crate::sys::fork::LocalLock;
+use crate::sys::function::Function;
+use crate::sys::prim::Futex;
+use crate::sys::{child, log, signal};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Arc;
+
+/// How a process is to be.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What it is called; else it gets a name like `Process-1`.
+    pub name: Option<String>,
+    /// Whether it is killed when its parent ends.
+    pub daemon: bool,
+    /// A number of [`start`]; 0 for the program's default.
+    pub start_method: i32,
+}
+
+/// What the reaper tells the handle.
+#[derive(Debug, Default)]
+struct Record {
+    changed: Futex,
+    /// 1 << 32 | exit number, 0 while the process has not ended.
+    exit: AtomicU64,
+}
+
+impl Record {
+    fn set(&self, exit: Exit) {
+        self.exit.store(1 << 32 | u64::from(exit.number() as u32), Ordering::SeqCst);
+        event::notify(&self.changed, u32::MAX);
+    }
+
+    fn get(&self) -> Option<i32> {
+        let exit = self.exit.load(Ordering::SeqCst);
+        (exit != 0).then_some(exit as u32 as i32)
+    }
+}
+
+/// What it takes to start the process.
+#[derive(Debug)]
+struct Recipe {
+    function: Function,
+    args: Vec<Vec<u8>>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Initial(Recipe),
+    /// A thread is starting it.
+    Starting,
+    Started {
+        pid: i32,
+        owner: Owner,
+    },
+    Closed,
+}
+
+/// A process: made, started once, joined. It belongs to the process that made it.
+#[derive(Debug)]
+pub struct Process {
+    maker: Owner,
+    identity: Identity,
+    c_name: std::ffi::CString,
+    daemon: bool,
+    method: i32,
+    record: Arc<Record>,
+    /// Apart, so that a forked child can leave it alone: another thread may have been about to change it.
+    stage: Option<Box<LocalLock<Stage>>>,
+}
+
+impl Process {
+    /// A process that will call `function` with these arguments.
+    pub fn new(function: Function, args: &[&[u8]], options: Options) -> Result<Process> {
+        // Before the arena: a spawned child that made one of its own could not join its parent's.
+        start::check_may_start()?;
+        let arena = Arena::get()?;
+        start::resolve(options.start_method)?;
+        let identity = identity::next(options.name);
+        let c_name = std::ffi::CString::new(identity.name.as_str())
+            .map_err(|_| Error::invalid("the name has a NUL inside"))?;
+        let recipe = Recipe { function, args: args.iter().map(|arg| arg.to_vec()).collect() };
+        Ok(Process {
+            maker: arena.me(),
+            identity,
+            c_name,
+            daemon: options.daemon,
+            method: options.start_method,
+            record: Arc::default(),
+            stage: Some(Box::new(LocalLock::new(Stage::Initial(recipe)))),
+        })
+    }
+
+    /// The stage, if this process made the handle.
+    fn stage(&self) -> Result<&LocalLock<Stage>> {
+        if Arena::get()?.me() != self.maker {
+            return Err(Error::state(NOT_OURS));
+        }
+        self.stage.as_deref().ok_or_else(|| Error::internal("the handle has no stage"))
+    }
+
+    /// Starts it.
+    pub fn start(&self) -> Result<()> {
+        let stage = self.stage()?;
+        let method = start::resolve(self.method)?;
+        let recipe = {
+            let mut now = stage.lock();
+            match std::mem::replace(&mut *now, Stage::Starting) {
+                Stage::Initial(recipe) => recipe,
+                other => {
+                    let error = match other {
+                        Stage::Closed => self.closed(),
+                        _ => Error::state(format!("{} was started before", self.identity.name)),
+                    };
+                    *now = other;
+                    return Err(error);
+                }
+            }
+        };
+        match self.launch(method, &recipe) {
+            Ok((pid, owner)) => {
+                *stage.lock() = Stage::Started { pid, owner };
+                Ok(())
+            }
+            Err(error) => {
+                *stage.lock() = Stage::Initial(recipe);
+                Err(error)
+            }
+        }
+    }
+
+    fn launch(&self, method: StartMethod, recipe: &Recipe) -> Result<(i32, Owner)> {
+        let (mut child, bootstrap) = match method {
+            StartMethod::Fork => {
+                let options = ForkOptions { identity: self.identity.clone(), die_with_parent: self.daemon };
+                let args: Vec<&[u8]> = recipe.args.iter().map(Vec::as_slice).collect();
+                (fork::fork(&options, || run(&self.identity.name, recipe.function, &args))?, None)
+            }
+            StartMethod::Spawn => {
+                let options = SpawnOptions { identity: self.identity.clone(), die_with_parent: self.daemon };
+                let payload = encode(recipe)?;
+                let (child, bootstrap) = spawn::spawn(spawn::PROCESS, &payload, &options)?;
+                (child, Some(bootstrap))
+            }
+        };
+        child.awaited_at_exit = !self.daemon;
+        if child.awaited_at_exit {
+            await_at_exit();
+        }
+        let (pid, owner, record) = (child.pid, child.owner, self.record.clone());
+        watch(child, record, bootstrap);
+        Ok((pid, owner))
+    }
+
+    /// Waits for its end.
+    pub fn join(&self, deadline: Deadline) -> Result<()> {
+        self.started()?;
+        let mut waiter = Waiter::new(Arena::get()?, deadline);
+        let record = &self.record;
+        event::wait(&record.changed, &mut waiter, || record.get(), || true)
+            .map(|_| ())
+            .map_err(|end| ended(end, "the process has not ended"))
+    }
+
+    /// Sends it a signal; nothing happens if it has ended.
+    pub fn signal(&self, signal: i32) -> Result<()> {
+        if !signal::is_valid(signal) {
+            return Err(Error::invalid(format!("there is no signal {signal}")));
+        }
+        let (_, owner) = self.started()?;
+        reaper::signal(owner, signal)
+    }
+
+    /// Its exit code; minus the signal that killed it; [`reaper::UNKNOWN`].
+    pub fn exit_code(&self) -> Result<i32> {
+        self.started()?;
+        self.record.get().ok_or_else(|| Error::state(format!("{} is still running", self.identity.name)))
+    }
+
+    /// Whether it runs.
+    pub fn is_alive(&self) -> Result<bool> {
+        match &*self.stage()?.lock() {
+            Stage::Initial(_) | Stage::Starting => Ok(false),
+            Stage::Started { .. } => Ok(self.record.get().is_none()),
+            Stage::Closed => Err(self.closed()),
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Result<i32> {
+        self.started().map(|(pid, _)| pid)
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> Result<&std::ffi::CStr> {
+        self.stage()?;
+        Ok(&self.c_name)
+    }
+
+    /// Ends the use of the handle; the process must not run.
+    pub fn close(&self) -> Result<()> {
+        let mut stage = self.stage()?.lock();
+        let running = match &*stage {
+            Stage::Initial(_) | Stage::Closed => false,
+            Stage::Starting => true,
+            Stage::Started { .. } => self.record.get().is_none(),
+        };
+        if running {
+            return Err(Error::state(format!("{} is still running: join it first", self.identity.name)));
+        }
+        *stage = Stage::Closed;
+        Ok(())
+    }
+
+    /// What it is and how it stands.
+    pub fn describe(&self) -> Result<String> {
+        let stands = match &*self.stage()?.lock() {
+            Stage::Initial(_) | Stage::Starting => "initial",
+            Stage::Started { .. } if self.record.get().is_none() => "started",
+            Stage::Started { .. } => "stopped",
+            Stage::Closed => "closed",
+        };
+        Ok(format!("<Process({}, {stands})>", self.identity.name))
+    }
+
+    fn started(&self) -> Result<(i32, Owner)> {
+        match &*self.stage()?.lock() {
+            Stage::Started { pid, owner } => Ok((*pid, *owner)),
+            Stage::Closed => Err(self.closed()),
+            _ => Err(Error::state(format!("{} was not started", self.identity.name))),
+        }
+    }
+
+    fn closed(&self) -> Error {
+        Error::new(Status::Closed, format!("the handle of {} was closed", self.identity.name))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // In a forked child the lock and what it guards are as another thread may have left them.
+        if Arena::if_made().is_none_or(|arena| arena.me() != self.maker) {
+            std::mem::forget(self.stage.take());
+        }
+    }
+}
+
+impl fmt::Display for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            &self.describe().unwrap_or_else(|_| format!("<Process({}, foreign)>", self.identity.name)),
+        )
+    }
+}
+
+fn watch(child: Child, record: Arc<Record>, bootstrap: Option<spawn::Bootstrap>) {
+    reaper::watch(
+        child,
+        Box::new(move |exit| {
+            drop(bootstrap);
+            record.set(exit);
+        }),
+    );
+}
+
+/// In the child: calls the function.
+fn run(name: &str, function: Function, args: &[&[u8]]) -> i32 {
+    let mut returned = Vec::new();
+    let outcome = Call::new(args, &mut returned).run(function);
+    if let Some(message) = &outcome.message {
+        log::say(log::ERROR, &format!("{name} failed with code {}: {message}", outcome.code));
+    }
+    // Of a failure's code only the low byte arrives; it must not look like success.
+    match outcome.code & 0xff {
+        0 if outcome.message.is_some() => 1,
+        code => code,
+    }
+}
+
+fn encode(recipe: &Recipe) -> Result<Vec<u8>> {
+    let mut payload = Writer::default();
+    Target::for_exec(recipe.function)?.write(&mut payload);
+    payload.number(recipe.args.len() as u64);
+    recipe.args.iter().for_each(|arg| payload.bytes(arg));
+    Ok(payload.into_bytes())
+}
+
+/// The arguments are copied once more, so that each is aligned as malloc aligns.
+fn decode(payload: &[u8]) -> Result<Recipe> {
+    let mut payload = Reader::new(payload);
+    let function = Target::read(&mut payload)?.resolve()?;
+    let count = payload.number()?;
+    let args = (0..count).map(|_| payload.bytes().map(<[u8]>::to_vec)).collect::<Result<_>>()?;
+    Ok(Recipe { function, args })
+}
+
+/// In a spawned child: does what [`encode`] said; the exit code.
+pub(crate) fn run_spawned(payload: &[u8]) -> i32 {
+    let name = identity::current_name();
+    match decode(payload) {
+        Ok(Recipe { function, args }) => {
+            let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+            run(&name, function, &args)
+        }
+        Err(error) => {
+            log::say(log::ERROR, &format!("{name} could not begin: {error}"));
+            EXIT_FAILED
+        }
+    }
+}
+
+/// Has this process wait, when it exits, for the children that are not daemons.
+fn await_at_exit() {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !REGISTERED.swap(true, Ordering::AcqRel) {
+        child::at_exit(at_exit);
+    }
+}
+
+extern "C" fn at_exit() {
+    // A forked child that exits finds no children of its own, and so does nothing.
+    let _ = std::panic::catch_unwind(reaper::await_children);
+}

@@ -1,0 +1,47 @@
+//! Processes: targets, start methods, and who reaps the children.
+
+pub(crate) mod bootstrap;
+pub mod call;
+pub mod fork;
+mod handle;
+pub mod identity;
+pub mod reaper;
+pub mod spawn;
+pub mod start;
+pub mod target;
+pub mod wire;
+
+pub(crate) use self::handle::run_spawned;
+pub use self::handle::{Options, Process};
+
+use crate::sys::fork::on_fork;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The exit code of a child in which the library itself failed, before or after the user's function.
+pub const EXIT_FAILED: i32 = 70;
+
+/// What a call of a dead handle's answers.
+pub(crate) const NOT_OURS: &str =
+    "this handle belongs to the process that made it: in a forked child it can only be freed";
+
+// Handlers of this floor: its locks are held over fork. No code calls the arena while it holds one of them, so
+// their order against the arena's does not matter.
+extern "C" fn prepare() {
+    target::REGISTRY.hold_over_fork();
+    identity::CURRENT.hold_over_fork();
+    reaper::STATE.hold_over_fork();
+}
+
+extern "C" fn release() {
+    reaper::STATE.release_after_fork();
+    identity::CURRENT.release_after_fork();
+    target::REGISTRY.release_after_fork();
+}
+
+/// Registers them, once in a line of forked processes. To be called before the first use of those locks.
+pub(crate) fn register_fork_handlers() {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    if !REGISTERED.swap(true, Ordering::AcqRel) {
+        on_fork(Some(prepare), Some(release), Some(release));
+    }
+}

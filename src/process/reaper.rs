@@ -1,0 +1,274 @@
+//! The reaper: one thread that sees this process's children die, at once, and mends what they leave.
+//!
+//! It waits only for the children that it was told of, by pidfd, and blocks all signals. For each that has ended it
+//! collects the status, buries the slot (which wakes whoever waited for the dead one) and then calls back.
+//!
+//! A host may reap our children (`waitpid(-1)`), ignore SIGCHLD, or close the pidfds. Then the kernel has no end to
+//! tell, and the slot's record decides: a child writes its exit code there before it leaves.
+
+use crate::arena::{Arena, Obituary, Owner};
+use crate::error::Result;
+use crate::sys::clock::{self, Deadline};
+use crate::sys::fork::LocalLock;
+use crate::sys::log;
+use crate::sys::pidfd::{self, PidFd};
+use crate::sys::prim::{Futex, Ordering};
+use crate::sys::watch::Watcher;
+use crate::sys::{futex, thread};
+use std::cell::Cell;
+use std::os::fd::RawFd;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::Arc;
+
+/// While there are children, the reaper looks after everything this often, in nanoseconds.
+const ROUND: i64 = 1_000_000_000;
+/// Children without a descriptor are looked after this often.
+const NAP: i64 = 10_000_000;
+const NONE: RawFd = -1;
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself.
+    Code(i32),
+    /// Killed by this signal.
+    Signal(i32),
+    /// The host has reaped it, and it left no record.
+    Unknown,
+}
+
+/// The number that stands for [`Exit::Unknown`]: neither an exit code nor a signal.
+pub const UNKNOWN: i32 = i32::MIN;
+/// The same in an obituary, which has less room.
+pub const UNKNOWN_CODE: i32 = 256;
+
+impl Exit {
+    /// The exit code, or minus the signal.
+    pub fn number(self) -> i32 {
+        match self {
+            Exit::Code(code) => code,
+            Exit::Signal(signal) => -signal,
+            Exit::Unknown => UNKNOWN,
+        }
+    }
+
+    fn obituary(self, pid: i32) -> Obituary {
+        let (code, signal) = match self {
+            Exit::Code(code) => (code, 0),
+            Exit::Signal(signal) => (0, signal),
+            Exit::Unknown => (UNKNOWN_CODE, 0),
+        };
+        Obituary { pid, code, signal }
+    }
+}
+
+/// A child that was just made.
+#[derive(Debug)]
+pub struct Child {
+    /// Its number.
+    pub pid: i32,
+    /// Its slot.
+    pub owner: Owner,
+    /// `None` if it has gone already: somebody has reaped it.
+    pub(crate) pidfd: Option<Arc<PidFd>>,
+    /// Whether this process waits for its end before it exits.
+    pub awaited_at_exit: bool,
+}
+
+impl Child {
+    /// Takes hold of a child that this process has just made.
+    pub(super) fn hold(pid: i32, owner: Owner) -> Result<Child> {
+        let pidfd = PidFd::open(pid)?;
+        // Where the host reaps everything, the number may mean another process by now: not a child.
+        let gone = pidfd.peek() == pidfd::Exit::Stolen;
+        Ok(Child { pid, owner, pidfd: (!gone).then(|| Arc::new(pidfd)), awaited_at_exit: false })
+    }
+}
+
+type OnExit = Box<dyn FnOnce(Exit) + Send>;
+
+struct Watched {
+    child: Child,
+    /// The descriptor to poll; -1 if there is none, or the host has put something else in its place.
+    fd: RawFd,
+    on_exit: OnExit,
+}
+
+/// The process's children and the thread that watches them.
+pub(super) struct State {
+    /// The process that this state speaks of: a forked child finds its parent's, and begins anew.
+    home: u32,
+    watcher: Option<Arc<Watcher>>,
+    children: Vec<Watched>,
+}
+
+pub(super) static STATE: LocalLock<State> =
+    LocalLock::new(State { home: 0, watcher: None, children: Vec::new() });
+/// Rises when a child has been buried and its callback has returned.
+static BURIED: Futex = Futex::new(0);
+
+std::thread_local! {
+    static IS_REAPER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is the reaper, or was it in the process that forked this one.
+pub(super) fn is_this_thread() -> bool {
+    IS_REAPER.get()
+}
+
+/// Runs `f` with this process's state.
+fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
+    let mut state = STATE.lock();
+    let mut inherited = None;
+    if state.home != std::process::id() {
+        let new = State { home: std::process::id(), watcher: None, children: Vec::new() };
+        inherited = Some(std::mem::replace(&mut *state, new));
+    }
+    let result = f(&mut state);
+    drop(state);
+    // What the parent watched is not ours; its copies go, outside the lock: they may hold blocks of the arena.
+    drop(inherited);
+    result
+}
+
+/// In a forked child: lets go of what its parent watched.
+pub(super) fn forget_parent() {
+    with_state(|_| ());
+}
+
+/// Starts the thread if it does not run. Before a child is made: so one that could not be watched is not made.
+pub fn ensure() -> Result<()> {
+    Arena::get()?;
+    super::register_fork_handlers();
+    with_state(|state| {
+        if state.watcher.is_none() {
+            let watcher = Arc::new(Watcher::new()?);
+            state.watcher = Some(watcher);
+            if let Err(error) = thread::start_detached(c"mp-reaper", thread::SMALL_STACK, run) {
+                state.watcher = None;
+                return Err(error);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// From now on the reaper watches this child. When it has ended, its slot has been settled by the time `on_exit`
+/// is called, on the reaper's thread; it must not block for long.
+pub fn watch(child: Child, on_exit: OnExit) {
+    let fd = child.pidfd.as_ref().and_then(|pidfd| pidfd.raw()).unwrap_or(NONE);
+    let watcher = with_state(|state| {
+        state.children.push(Watched { child, fd, on_exit });
+        state.watcher.clone()
+    });
+    if let Some(watcher) = watcher {
+        watcher.wake();
+    }
+}
+
+/// Sends a signal to a child that is watched; nothing if it has ended.
+pub fn signal(owner: Owner, signal: i32) -> Result<()> {
+    match find(owner).and_then(|(pidfd, _)| pidfd) {
+        Some(pidfd) => pidfd.send_signal(signal).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+fn find(owner: Owner) -> Option<(Option<Arc<PidFd>>, RawFd)> {
+    with_state(|state| {
+        let watched = state.children.iter().find(|w| w.child.owner == owner)?;
+        Some((watched.child.pidfd.clone(), watched.fd))
+    })
+}
+
+/// Waits for the end of all children that are to be awaited.
+pub(super) fn await_children() {
+    loop {
+        let seen = BURIED.load(Ordering::Acquire);
+        if !with_state(|state| state.children.iter().any(|w| w.child.awaited_at_exit)) {
+            return;
+        }
+        futex::wait(&BURIED, seen, Deadline::after(ROUND));
+    }
+}
+
+fn run() {
+    IS_REAPER.set(true);
+    let mut round = clock::now();
+    while let Some(watcher) = whole_watcher() {
+        let (owners, fds): (Vec<Owner>, Vec<RawFd>) =
+            with_state(|state| state.children.iter().map(|w| (w.child.owner, w.fd)).unzip());
+        let deadline = if fds.contains(&NONE) {
+            Deadline::after(NAP)
+        } else if fds.is_empty() && watcher.is_whole() {
+            Deadline::Never
+        } else {
+            Deadline::At(round + ROUND)
+        };
+        for i in watcher.wait(&fds, deadline) {
+            look_at(owners[i]);
+        }
+        if fds.contains(&NONE) {
+            owners.iter().zip(&fds).filter(|(_, fd)| **fd == NONE).for_each(|(owner, _)| look_at(*owner));
+        }
+        if clock::now() >= round + ROUND {
+            round = clock::now();
+            owners.into_iter().for_each(look_at);
+            if let Some(arena) = Arena::if_made() {
+                arena.sweep();
+            }
+        }
+    }
+}
+
+/// The pipe by which this thread is woken, made anew if the host has closed it.
+fn whole_watcher() -> Option<Arc<Watcher>> {
+    let watcher = with_state(|state| state.watcher.clone())?;
+    if watcher.is_whole() {
+        return Some(watcher);
+    }
+    let Ok(new) = Watcher::new() else { return Some(watcher) };
+    let new = Arc::new(new);
+    with_state(|state| state.watcher = Some(new.clone()));
+    Some(new)
+}
+
+/// Looks at one child and, if it has ended, sees to it.
+fn look_at(owner: Owner) {
+    let Some((pidfd, fd)) = find(owner) else { return };
+    let running = pidfd.as_ref().is_some_and(|pidfd| pidfd.peek() == pidfd::Exit::Running);
+    if !running {
+        return bury(owner, pidfd);
+    }
+    if pidfd.and_then(|pidfd| pidfd.raw()).unwrap_or(NONE) != fd {
+        with_state(|state| {
+            state.children.iter_mut().filter(|w| w.child.owner == owner).for_each(|w| w.fd = NONE);
+        });
+    }
+}
+
+/// Collects a child that has ended.
+fn bury(owner: Owner, pidfd: Option<Arc<PidFd>>) {
+    let taken = with_state(|state| {
+        let place = state.children.iter().position(|w| w.child.owner == owner)?;
+        Some(state.children.swap_remove(place))
+    });
+    let Some(Watched { child, on_exit, .. }) = taken else { return };
+    let arena = Arena::if_made();
+    let recorded = || arena.and_then(|arena| arena.recorded_exit(owner));
+    let exit = match pidfd.map_or(pidfd::Exit::Stolen, |pidfd| pidfd.reap()) {
+        pidfd::Exit::Exited(code) => Exit::Code(code),
+        pidfd::Exit::Signaled(signal) => Exit::Signal(signal),
+        _ => recorded().map_or(Exit::Unknown, |code| Exit::Code(code & 0xff)),
+    };
+    if let Some(arena) = arena {
+        arena.bury(owner, exit.obituary(child.pid));
+    }
+    // Before anybody hears of it, so that whoever has joined the child finds nothing of it left.
+    drop(child);
+    if catch_unwind(AssertUnwindSafe(|| on_exit(exit))).is_err() {
+        log::say(log::ERROR, "a defect in libmp: what follows a child's end has failed");
+    }
+    BURIED.fetch_add(1, Ordering::Release);
+    BURIED.wake(u32::MAX);
+}

@@ -1,0 +1,121 @@
+//! Children that run the program anew, and how such a child begins.
+
+use super::bootstrap::{self, Letter, Ticket};
+use super::identity::{self, Identity};
+use super::reaper::{self, Child};
+use super::{fork, start, EXIT_FAILED};
+use crate::arena::{Arena, Block};
+use crate::error::{Error, Result, Status};
+use crate::sys::{child, elf, life, log, spawn as program};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The kind of children that [`super::Process`] starts.
+pub const PROCESS: u32 = 1;
+
+/// What a child is to be.
+#[derive(Clone, Debug)]
+pub struct SpawnOptions {
+    /// What it is called.
+    pub identity: Identity,
+    /// Whether it is killed when this process ends, in whatever way.
+    pub die_with_parent: bool,
+}
+
+/// What the child reads when it begins: to be kept until the child has ended.
+#[derive(Debug)]
+pub struct Bootstrap(#[allow(dead_code)] Block);
+
+static CALLED: AtomicBool = AtomicBool::new(false);
+
+/// Starts a child, which gives the payload to who runs this kind: `crate::wiring::run_child`. It is not watched
+/// yet: [`reaper::watch`].
+pub fn spawn(kind: u32, payload: &[u8], options: &SpawnOptions) -> Result<(Child, Bootstrap)> {
+    start::check_may_start()?;
+    if !CALLED.load(Ordering::Acquire) {
+        return Err(Error::new(
+            Status::Bootstrap,
+            "spawn runs this program again, so it must call mp_main_init first in main; it has not",
+        ));
+    }
+    reaper::ensure()?;
+    let arena = Arena::get()?;
+    let letter = bootstrap::letter(kind, options.identity.clone(), payload).to_bytes();
+    let block = arena.allocate(letter.len() as u64, false)?;
+    arena.write(arena.data_offset(block.reference()), &letter);
+    let owner = arena.pending_slot()?;
+    let ticket = Ticket {
+        arena: -1,
+        capacity: arena.capacity(),
+        owner,
+        block: block.reference(),
+        length: letter.len() as u64,
+        sum: bootstrap::sum(&letter),
+        life: None,
+    };
+    match launch(arena, ticket, options.die_with_parent) {
+        Ok(child) => Ok((child, Bootstrap(block))),
+        Err(error) => {
+            arena.abandon_pending(owner);
+            Err(error)
+        }
+    }
+}
+
+fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool) -> Result<Child> {
+    let closed = "the arena's descriptor has been closed by the host, so that no child can be spawned";
+    let descriptor = arena.descriptor().ok_or_else(|| Error::state(closed))?.as_raw_fd();
+    let life = if die_with_parent { Some(life::read_end()?) } else { None };
+    let ticket = Ticket { arena: descriptor, life, ..ticket };
+    let descriptors: Vec<RawFd> = [descriptor].into_iter().chain(life).collect();
+    let path = program::c_path(elf::program_path()?)?;
+    let pid = program::spawn(&program::Spawn {
+        path: &path,
+        arguments: &program::arguments(),
+        variable: (bootstrap::VARIABLE, &ticket.to_text()),
+        descriptors: &descriptors,
+    })?;
+    arena.note_pending_pid(ticket.owner, pid as u32);
+    Child::hold(pid, ticket.owner)
+}
+
+/// `mp_main_init`: in a spawned child it does not return.
+pub fn main_init() -> Result<()> {
+    life::register();
+    super::register_fork_handlers();
+    let Some(text) = child::take_variable(bootstrap::VARIABLE) else {
+        CALLED.store(true, Ordering::Release);
+        return Ok(());
+    };
+    start::set_starting(true);
+    let code = match begin(&text) {
+        Ok(letter) => {
+            CALLED.store(true, Ordering::Release);
+            start::set_starting(false);
+            fork::run(&letter.identity.name, || crate::wiring::run_child(letter.kind, &letter.payload))
+        }
+        Err(error) => {
+            log::say(log::ERROR, &format!("a spawned child could not begin: {error}"));
+            EXIT_FAILED
+        }
+    };
+    if let Some(arena) = Arena::if_made() {
+        arena.record_exit(code);
+    }
+    child::exit(code)
+}
+
+/// In a spawned child: joins the arena and reads the letter.
+fn begin(text: &str) -> Result<Letter> {
+    let ticket = Ticket::from_text(text).ok_or_else(|| {
+        Error::invalid(format!("{} is {text:?}, which no parent wrote", bootstrap::VARIABLE))
+    })?;
+    if let Some(life) = ticket.life {
+        life::watch(life)?;
+    }
+    let arena = Arena::attach(child::adopt_descriptor(ticket.arena)?, ticket.capacity, ticket.owner)?;
+    let letter = Letter::open(arena, &ticket)?;
+    identity::take_on(letter.identity.clone());
+    start::set_default(letter.method)?;
+    Ok(letter)
+}
