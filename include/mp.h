@@ -1,0 +1,966 @@
+/*
+ * libmp: processes, pools, queues and locks for native programs, in which nobody waits for the dead.
+ *
+ * This header is the whole interface and its manual. It is generated from the project's src/ffi: do not edit it.
+ * SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * Building      cc program.c $(pkg-config --cflags --libs mp), or find_package(mp) and mp::mp in CMake. Linux on
+ *               64-bit machines, C11 or newer, C++17 or newer. A program that uses the start method spawn calls
+ *               mp_main_init first in main.
+ *
+ * Statuses      Nearly every call answers an mp_status: MP_OK, a positive number for success with a notice
+ *               (MP_OWNER_DEAD), a negative one for failure. Ask with MP_SUCCEEDED and MP_FAILED, not with == MP_OK.
+ *               mp_status_name names the number, mp_last_error says in a sentence what failed, which and why.
+ *               A call that succeeds leaves errno as it was. No call throws.
+ *
+ * Handles       An mp_lock * and its like name an object in this process. mp_X_new makes the object and a first
+ *               handle, mp_X_free drops this process's handle, and the object goes with the last handle in any
+ *               process, also when its last holder died. NULL, a freed handle or one of another kind is
+ *               MP_ERR_INVALID, not a crash; free accepts NULL. A failed call sets its handle output to NULL, so
+ *               that it may be freed in any case. Value outputs are written only on success.
+ *
+ * Ownership     Arguments are borrowed for the call; names and argument bytes are copied. "The caller frees it"
+ *               stands where a call gives something away. Pointers that a getter gives into a handle say how
+ *               long they live. mp_last_error's text lives until this thread's next failing call.
+ *
+ * Timeouts      int64_t nanoseconds on the monotonic clock. MP_FOREVER waits for ever; zero and every negative
+ *               number mean "do not wait". A signal never ends a wait.
+ *
+ * Structs       that are passed by pointer begin with their size. mp_X_options_init writes the defaults and the
+ *               size; a NULL options pointer means the defaults; a struct of zeroes does not and is refused. So
+ *               programs and libraries of different ages fit together: a shorter struct is extended with zeroes,
+ *               a longer one accepted if the rest is zero. Enum parameters and fields are int32_t.
+ *
+ * Threads       Any thread may use any handle, several at the same time. Freeing a handle while another thread is
+ *               inside a call with it is the program's error: close or cancel first. Callbacks say on which
+ *               thread they run; they must not throw or longjmp through libmp.
+ *
+ * fork          by anyone, libmp or the program itself, duplicates all handles before it returns: the child's
+ *               count as its own, and it may use them at once. Pools, results, iterators and process handles
+ *               belong to the process that made them; in a child they only free their local memory, everything
+ *               else is MP_ERR_STATE. After exec a process holds nothing.
+ *
+ * Death         Whoever dies, at whatever instant, nobody else waits for ever and nothing committed is lost. The
+ *               next owner of a lock is told by MP_OWNER_DEAD; a task in a dead worker's hands is
+ *               MP_ERR_WORKER_DIED; everything else mends itself unseen.
+ *
+ * Leak checkers do not look into mapped memory: with MP_HANDLES=malloc in the environment handles come from
+ * malloc instead, and a stale one is then for the checker to see.
+ */
+
+#ifndef MP_H
+#define MP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** Marks what the shared library exports. */
+#if defined(__GNUC__)
+#define MP_API __attribute__((visibility("default")))
+#else
+#define MP_API
+#endif
+
+/** Whether the call did what was asked, possibly with a notice. */
+#define MP_SUCCEEDED(status) ((status) >= 0)
+
+/** Whether the call failed. */
+#define MP_FAILED(status) ((status) < 0)
+
+/** The header's version as one number that rises: 100 is 0.1.0, 10203 is 1.2.3. */
+#define MP_VERSION_NUMBER (MP_VERSION_MAJOR * 10000 + MP_VERSION_MINOR * 100 + MP_VERSION_PATCH)
+
+/** Done. */
+#define MP_OK 0
+
+/** Done: acquired, but the last owner died holding it, so what it protects may be half-written. */
+#define MP_OWNER_DEAD 1
+
+/** An argument is wrong: NULL, out of range, or a wrong or freed handle. */
+#define MP_ERR_INVALID (-1)
+
+/** The wrong moment for this call: started twice, joined before it was started. */
+#define MP_ERR_STATE (-2)
+
+/** The timeout ran out. */
+#define MP_ERR_TIMEOUT (-3)
+
+/** The queue is full, and stayed so for the whole timeout. */
+#define MP_ERR_FULL (-4)
+
+/** The queue is empty, and stayed so for the whole timeout. */
+#define MP_ERR_EMPTY (-5)
+
+/** The object was closed. */
+#define MP_ERR_CLOSED (-6)
+
+/** The end of a pipe or of an iterator. */
+#define MP_ERR_END (-7)
+
+/** The caller does not hold what it wants to release. */
+#define MP_ERR_NOT_OWNER (-8)
+
+/** Released too often. */
+#define MP_ERR_OVERFLOW (-9)
+
+/** The barrier or the pool is broken. */
+#define MP_ERR_BROKEN (-10)
+
+/** Not enough memory. */
+#define MP_ERR_NO_MEMORY (-11)
+
+/** The caller's buffer is too small, or the object too large. */
+#define MP_ERR_TOO_LARGE (-12)
+
+/** The token names an object that has been destroyed. */
+#define MP_ERR_STALE (-13)
+
+/** The task's function reported a failure. */
+#define MP_ERR_TASK_FAILED (-14)
+
+/** The task ran longer than its timeout. */
+#define MP_ERR_TASK_TIMEOUT (-15)
+
+/** The process that had the task in its hands died. */
+#define MP_ERR_WORKER_DIED (-16)
+
+/** The wait or the task was cancelled. */
+#define MP_ERR_CANCELLED (-17)
+
+/** `mp_main_init` was not called in this program. */
+#define MP_ERR_BOOTSTRAP (-18)
+
+/** Not built, or not possible for this object, kind or start method. */
+#define MP_ERR_UNSUPPORTED (-19)
+
+/** There is nothing of that name. */
+#define MP_ERR_NOT_FOUND (-20)
+
+/** There is already something else of that name. */
+#define MP_ERR_EXISTS (-21)
+
+/** Permission was refused. */
+#define MP_ERR_ACCESS (-22)
+
+/** The other side could not prove who it is. */
+#define MP_ERR_AUTH (-23)
+
+/** A system call failed; `mp_last_error` has the errno's text. */
+#define MP_ERR_SYSTEM (-24)
+
+/** A defect in libmp. */
+#define MP_ERR_INTERNAL (-25)
+
+/** The timeout that means "wait for ever". */
+#define MP_FOREVER INT64_MAX
+
+/** The exit code of a process whose true one nobody can know, because the host took it from the kernel first. */
+#define MP_EXIT_UNKNOWN INT32_MIN
+
+/** The version of this header. `mp_version` has that of the library at run time. */
+#define MP_VERSION_MAJOR 0
+
+/** See `MP_VERSION_MAJOR`. */
+#define MP_VERSION_MINOR 1
+
+/** See `MP_VERSION_MAJOR`. */
+#define MP_VERSION_PATCH 0
+
+/** The program's default start method, which is fork unless `mp_set_start_method` was called. */
+#define MP_START_DEFAULT 0
+
+/**
+ * A copy of this process: cheap, and everything is there. What other threads have locked stays locked in the copy.
+ */
+#define MP_START_FORK 1
+
+/** Through a server process. Not built yet: `MP_ERR_UNSUPPORTED`. */
+#define MP_START_FORKSERVER 2
+
+/** The same program, run anew: a clean process. It needs `mp_main_init`. */
+#define MP_START_SPAWN 3
+
+/** As a thread of this process. Not built yet: `MP_ERR_UNSUPPORTED`. */
+#define MP_START_THREAD 4
+
+/** A level for `mp_set_log_callback`: something went wrong that no call can answer for. */
+#define MP_LOG_ERROR 1
+
+/** A level for `mp_set_log_callback`: something is likely to go wrong. */
+#define MP_LOG_WARNING 2
+
+/** First in, first out. */
+#define MP_QUEUE_FIFO 0
+
+/** Last in, first out. Not built yet: `MP_ERR_UNSUPPORTED`. */
+#define MP_QUEUE_LIFO 1
+
+/** Lowest priority number first. Not built yet: `MP_ERR_UNSUPPORTED`. */
+#define MP_QUEUE_PRIORITY 2
+
+/** A put into a full queue waits. */
+#define MP_OVERFLOW_WAIT 0
+
+/** A put into a full queue fails at once. Not built yet: `MP_ERR_UNSUPPORTED`. */
+#define MP_OVERFLOW_FAIL 1
+
+/** A put into a full queue drops its oldest message. Not built yet: `MP_ERR_UNSUPPORTED`. */
+#define MP_OVERFLOW_DROP_OLDEST 2
+
+/**
+ * Owned bytes, in shared memory where they can be handed on without a copy. The owner may read and write them.
+ * *Threads*: thread-compatible. *Processes*: a forked child has its own handle to the same bytes.
+ */
+typedef struct mp_buffer mp_buffer;
+
+/**
+ * One call of a function in another process: its arguments, and where its result goes. *Lifetime*: until the
+ * function returns. *Threads*: thread-compatible, one at a time.
+ */
+typedef struct mp_call mp_call;
+
+/**
+ * A pool of worker processes. Each task reaches exactly one outcome: a worker that dies fails only the item in its
+ * hands and is replaced. *Threads*: thread-safe. *Processes*: it belongs to the process that made it; in a forked
+ * child `mp_pool_free` frees local memory, everything else is `MP_ERR_STATE`.
+ */
+typedef struct mp_pool mp_pool;
+
+/**
+ * A process: made, started once, joined. *Threads*: thread-safe. *Processes*: the handle belongs to the process that
+ * made it; in a forked child every call but `mp_process_free` answers `MP_ERR_STATE`.
+ */
+typedef struct mp_process mp_process;
+
+/**
+ * A queue of messages of any length that processes share: many producers, many consumers. A put is complete when
+ * it returns: the message is there for every getter, whatever becomes of the putter. A process killed inside loses
+ * at most the message of that call. *Threads*: thread-safe. *Processes*: process-shared; a forked child may use
+ * it.
+ */
+typedef struct mp_queue mp_queue;
+
+/**
+ * The result of one submission: one item, or as many as were mapped. *Threads*: thread-safe. *Processes*: it
+ * belongs to the process that made the pool; in a forked child `mp_result_free` frees local memory, everything
+ * else is `MP_ERR_STATE`. It may outlive the handle of its pool.
+ */
+typedef struct mp_result mp_result;
+
+/**
+ * What a call answered: `MP_OK` (0) is success, a positive number is success with a notice, a negative number
+ * is failure. Ask with `MP_SUCCEEDED` and `MP_FAILED`. The numbers never change once released.
+ */
+typedef int32_t mp_status;
+
+/**
+ * A function that runs in another process. It answers 0 if all is well; another number is the exit code of a
+ * process, or the error code of a task. No exception and no `longjmp` may leave it: that ends the process by
+ * abort.
+ */
+typedef int32_t (*mp_fn)(struct mp_call *call);
+
+/**
+ * Gets what the library has to say: a text, which lives until the callback returns. It may be called on any thread,
+ * also by several at once, and in forked children; it must not call libmp.
+ */
+typedef void (*mp_log_fn)(void *user, int32_t level, const char *text);
+
+/** Borrowed memory: `len` bytes at `data`, which may be NULL if `len` is 0. */
+typedef struct mp_slice {
+    /** The first byte. */
+    const void *data;
+    /** How many bytes. */
+    size_t len;
+} mp_slice;
+
+/** How a process is to be. Use `mp_process_options_init`. */
+typedef struct mp_process_options {
+    /** Set by `mp_process_options_init`. */
+    size_t size;
+    /** What it is called; NULL means a name like `Process-1`, or `Process-1:2` for the second child of that one. */
+    const char *name;
+    /**
+     * Whether it is killed, by SIGKILL, when this process ends in whatever way. Others are waited for when this
+     * process exits.
+     */
+    bool daemon;
+    /** `MP_START_FORK`, `MP_START_SPAWN`, or `MP_START_DEFAULT` for the program's default. */
+    int32_t start_method;
+} mp_process_options;
+
+/** How a queue is made. Set up by `mp_queue_options_init`. */
+typedef struct mp_queue_options {
+    /** Set by `mp_queue_options_init`. */
+    size_t size;
+    /** `MP_QUEUE_FIFO` (the default) or another order. */
+    int32_t kind;
+    /** The largest number of messages; 0 (the default) and less is unbounded. */
+    int64_t maxsize;
+    /** The largest number of bytes, 0 (the default) is unbounded. Not built yet: `MP_ERR_UNSUPPORTED`. */
+    uint64_t max_bytes;
+    /** `MP_OVERFLOW_WAIT` (the default) or another policy. */
+    int32_t overflow;
+    /**
+     * Whether messages come back whose taker died before it acknowledged them. Not built yet:
+     * `MP_ERR_UNSUPPORTED`.
+     */
+    bool redeliver;
+} mp_queue_options;
+
+/**
+ * A name for a shared object: 32 plain bytes, which may be copied anywhere, into a struct, a message or a
+ * task's argument, and give a handle in any process of the family. The token of a destroyed object is refused.
+ */
+typedef struct mp_token {
+    /** Nobody's business. */
+    uint8_t bytes[32];
+} mp_token;
+
+/** How a pool is made. Set up by `mp_pool_options_init`. */
+typedef struct mp_pool_options {
+    /** Set by `mp_pool_options_init`. */
+    size_t size;
+    /** How many workers; 0 (the default) is `mp_cpu_count()`. */
+    uint32_t processes;
+    /** Called once in each worker before its first task. Not built yet: `MP_ERR_UNSUPPORTED`. */
+    mp_fn initializer;
+    /** The initializer's arguments. */
+    const struct mp_slice *initializer_args;
+    /** How many. */
+    size_t initializer_nargs;
+    /** After so many items a worker is replaced, 0 (the default) is never. Not built yet: `MP_ERR_UNSUPPORTED`. */
+    uint32_t max_tasks_per_child;
+    /** `MP_START_DEFAULT`, `MP_START_FORK` or `MP_START_SPAWN`. */
+    int32_t start_method;
+    /**
+     * The longest that a task may run, in nanoseconds, 0 (the default) is no limit. Not built yet:
+     * `MP_ERR_UNSUPPORTED`.
+     */
+    int64_t task_timeout;
+    /** How often an item is tried again whose worker died. Not built yet: `MP_ERR_UNSUPPORTED`. */
+    uint32_t task_retries;
+} mp_pool_options;
+
+/** Called when all items of a submission are done. *Lifetime*: `result` until the callback returns. */
+typedef void (*mp_result_fn)(void *user, const struct mp_result *result);
+
+/** Why an item failed. The caller sets `size` to `sizeof(mp_task_error)`. */
+typedef struct mp_task_error {
+    /** The size of the struct, set by the caller. */
+    size_t size;
+    /** Which item. */
+    size_t index;
+    /** `MP_ERR_TASK_FAILED`, `MP_ERR_WORKER_DIED`, `MP_ERR_CANCELLED` or `MP_ERR_BROKEN`. */
+    mp_status status;
+    /** The task's code, or the exit code of the process that died. */
+    int32_t code;
+    /** The process that died, else 0. */
+    int32_t pid;
+    /** The signal that killed it, else 0: `_exit(3)` is code 3, signal 0. */
+    int32_t signal;
+    /** How long the item was in a worker's hands, in nanoseconds. */
+    int64_t elapsed;
+    /** A sentence. *Lifetime*: until `mp_result_free`; in a callback until it returns. */
+    const char *message;
+} mp_task_error;
+
+/** Called when all items of a submission have their outcome and some failed, with the first failure by index. */
+typedef void (*mp_error_fn)(void *user, const struct mp_task_error *error);
+
+/** Called now and then while items get their outcomes. */
+typedef void (*mp_progress_fn)(void *user, size_t done, size_t total);
+
+/** Called last: `user` is no longer needed. */
+typedef void (*mp_release_fn)(void *user);
+
+/**
+ * How a task is run, and who is told. Set up by `mp_task_options_init`.
+ *
+ * The callbacks run on the pool's service thread, one at a time; exactly one of `on_result` and `on_error` is
+ * called for each accepted submission, also after the pool was terminated, then `release`. The result becomes ready
+ * when its callback has returned. Waiting for the same pool inside one is `MP_ERR_STATE`.
+ */
+typedef struct mp_task_options {
+    /** Set by `mp_task_options_init`. */
+    size_t size;
+    /** See `mp_result_fn`; may be NULL. */
+    mp_result_fn on_result;
+    /** See `mp_error_fn`; may be NULL. */
+    mp_error_fn on_error;
+    /** See `mp_progress_fn`; may be NULL. */
+    mp_progress_fn on_progress;
+    /** Handed to the callbacks. It may be used from the service thread as soon as the task is submitted. */
+    void *user;
+    /** See `mp_release_fn`; may be NULL. */
+    mp_release_fn release;
+    /**
+     * The longest that the task may run, in nanoseconds: 0 is the pool's, -1 none. Another is not built yet:
+     * `MP_ERR_UNSUPPORTED`.
+     */
+    int64_t timeout;
+    /**
+     * How often an item is tried again whose worker died: 0 is the pool's, -1 none. Another is not built yet:
+     * `MP_ERR_UNSUPPORTED`.
+     */
+    int32_t retries;
+} mp_task_options;
+
+/** The arguments of one call of a function: borrowed, like the slices in it. */
+typedef struct mp_args {
+    /** The first argument. */
+    const struct mp_slice *args;
+    /** How many arguments. */
+    size_t nargs;
+} mp_args;
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * The name of a status, such as `"MP_ERR_FULL"`.
+ *
+ * *Returns* a string that lives for ever; never NULL: `"MP_STATUS_UNKNOWN"` for a number that is no status.
+ *
+ * *Threads*: thread-safe, and async-signal-safe.
+ */
+MP_API const char *mp_status_name(mp_status status);
+
+/**
+ * What this thread's last failing call has to say: a sentence with what failed, which and why. Meant for
+ * people; do not parse it.
+ *
+ * *Returns* a string, empty if no call of this thread has failed yet; never NULL. It stays valid until this
+ * thread's next failing call; a call that succeeds leaves it alone.
+ *
+ * *Threads*: each thread has its own. *Processes*: a forked child keeps the forking thread's.
+ */
+MP_API const char *mp_last_error(void);
+
+/**
+ * The version of the library at run time, such as `"0.1.0"`.
+ *
+ * *Returns* a string that lives for ever. *Threads*: thread-safe.
+ */
+MP_API const char *mp_version(void);
+
+/**
+ * How many CPUs this process may use: its affinity and its cgroup's quota counted.
+ *
+ * *Returns* at least 1. *Threads*: thread-safe.
+ */
+MP_API int32_t mp_cpu_count(void);
+
+/**
+ * To be called first in `main`, with its arguments, by a program that uses the start method spawn. Such a child runs
+ * this program again, with the same arguments; in it, this call runs the child's function and ends the process, as
+ * `exit` does. What `main` does before this call, and every initialiser, happens in such children too. Functions
+ * that need a name are registered before it.
+ *
+ * *Returns* `MP_OK`, also when called again; in a spawned child it does not return. *Threads*: to be called while
+ * there is one thread.
+ */
+MP_API mp_status mp_main_init(int argc, char **argv);
+
+/**
+ * Sets the start method for processes and pools that name none. `MP_START_DEFAULT` sets it back to fork. Spawned
+ * and forked children begin with their parent's.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_UNSUPPORTED` for a method that is not built yet; `MP_ERR_INVALID` for any other number.
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_set_start_method(int32_t method);
+
+/**
+ * The start method of processes and pools that name none: never `MP_START_DEFAULT`.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API int32_t mp_get_start_method(void);
+
+/**
+ * Gives a function a name, by which it travels to spawned children. Needed only where a pointer can't travel: for a
+ * function that lies in no loaded object, made at run time or by another language. To be called before
+ * `mp_main_init`, so that the children know the name as well.
+ *
+ * *Returns* `MP_OK`, also for the same function again; `MP_ERR_EXISTS` if another function has the name;
+ * `MP_ERR_INVALID` for NULL, an empty name or one that is not UTF-8. *Ownership*: `name` is copied. *Threads*:
+ * thread-safe.
+ */
+MP_API mp_status mp_register(const char *name, mp_fn function);
+
+/**
+ * From now on the library says to `callback` what is at least as important as `level`. Without a callback errors
+ * and warnings are lines on stderr; NULL goes back to that. It holds in forked children too, and for spawned ones
+ * if it is set before `mp_main_init`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` for a `level` that is none. *Ownership*: `user` must stay valid until the
+ * process ends. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_set_log_callback(mp_log_fn callback, void *user, int32_t level);
+
+/**
+ * Makes a buffer of `len` zero bytes.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if out is NULL; `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees it with
+ * `mp_buffer_free`.
+ */
+MP_API mp_status mp_buffer_new(size_t len, mp_buffer **out);
+
+/**
+ * The buffer's bytes, aligned to 16, from 4 KiB on to 64. Never NULL for a live buffer. *Lifetime*: until the
+ * buffer is freed.
+ *
+ * *Returns* NULL for a bad handle, with `mp_last_error`.
+ */
+MP_API const void *mp_buffer_data(const mp_buffer *buffer);
+
+/**
+ * How many bytes the buffer has.
+ *
+ * *Returns* 0 for a bad handle, with `mp_last_error`.
+ */
+MP_API size_t mp_buffer_len(const mp_buffer *buffer);
+
+/** Frees a buffer. NULL is fine. */
+MP_API void mp_buffer_free(struct mp_buffer *buffer);
+
+/**
+ * How many arguments the call has.
+ *
+ * *Returns* the number; 0 if `call` is NULL.
+ */
+MP_API size_t mp_call_argc(const mp_call *call);
+
+/**
+ * An argument of the call: its bytes as they were when the call was made.
+ *
+ * *Returns* the argument; an empty slice with NULL if there is no argument `i`, which `mp_last_error` then says.
+ * *Lifetime*: until the function returns.
+ */
+MP_API mp_slice mp_call_arg(const mp_call *call, size_t i);
+
+/**
+ * Returns a copy of `len` bytes at `data`. What was returned before is forgotten.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` for a NULL `call`, or NULL `data` with a `len`; `MP_ERR_NO_MEMORY`.
+ * *Ownership*: `data` stays the caller's.
+ */
+MP_API mp_status mp_call_return(struct mp_call *call, const void *data, size_t len);
+
+/**
+ * Room for a result of `len` bytes, to be written in place: nothing is copied. What was returned before is
+ * forgotten. The content is undefined until it is written.
+ *
+ * *Returns* the room, aligned to 16 bytes; NULL on failure, which `mp_last_error` explains. *Lifetime*: until the
+ * next `mp_call_return` or `mp_call_return_buffer`, or until the function returns.
+ */
+MP_API void *mp_call_return_buffer(struct mp_call *call, size_t len);
+
+/**
+ * Says that the call has failed, and why. A task's submitter gets code and message; a process writes the message to
+ * the log, and the code becomes its exit code. The function still has to return; what it returns counts only if
+ * `code` is 0. A failure whose code, or whose exit code, would be 0 has the code 1.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` for a NULL `call`. *Ownership*: `message` is copied; NULL means no text, and
+ * what is not UTF-8 in it is replaced.
+ */
+MP_API mp_status mp_call_fail(struct mp_call *call, int32_t code, const char *message);
+
+/**
+ * Writes the defaults into options of `size` bytes; programs call `mp_process_options_init`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` for NULL or a size that no such struct has.
+ */
+MP_API mp_status mp_process_options_defaults(struct mp_process_options *options, size_t size);
+
+/**
+ * Makes a process that will call `fn` with `nargs` arguments. It is not started yet. `options` NULL means the
+ * defaults.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` for NULL where something must be, a name that is not UTF-8, or a start method
+ * that is none; `MP_ERR_UNSUPPORTED` for a start method that is not built yet; `MP_ERR_BOOTSTRAP` in a spawned child
+ * before `mp_main_init`; `MP_ERR_NO_MEMORY`. *Ownership*: name and arguments are copied; free the handle with
+ * `mp_process_free`.
+ */
+MP_API mp_status mp_process_new(mp_fn function, const mp_slice *args, size_t nargs, const mp_process_options *options,
+    mp_process **out);
+
+/**
+ * Starts the process. It does not wait for the child to begin. A spawned child gets this process's stdin, stdout and
+ * stderr, and no other descriptor; its signals are as in a fresh program.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STATE` if it was started before, or if a child is spawned after the program closed
+ * libmp's descriptors; `MP_ERR_CLOSED`; `MP_ERR_BOOTSTRAP` if it is to be spawned and the program has not called
+ * `mp_main_init`, or if this process is itself a spawned child that is still starting; `MP_ERR_INVALID` if `fn` lies
+ * in no loaded object and can't travel to a spawned child: register it by name; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`.
+ * After a failure there is no child, and it may be tried again.
+ */
+MP_API mp_status mp_process_start(struct mp_process *process);
+
+/**
+ * Waits until the process has ended. It may be called again and by several threads. `mp_process_exitcode` then says
+ * how it ended.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_CANCELLED`.
+ */
+MP_API mp_status mp_process_join(struct mp_process *process, int64_t timeout);
+
+/**
+ * Sends SIGTERM to the process, and to nobody else. Its own children go on.
+ *
+ * *Returns* `MP_OK`, also if it has ended already; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`;
+ * `MP_ERR_SYSTEM`.
+ */
+MP_API mp_status mp_process_terminate(struct mp_process *process);
+
+/**
+ * Sends SIGKILL to the process, as `mp_process_terminate` does SIGTERM. It dies at once; what it held of libmp's is
+ * mended.
+ *
+ * *Returns* as `mp_process_terminate`.
+ */
+MP_API mp_status mp_process_kill(struct mp_process *process);
+
+/**
+ * Sends a signal to the process, as `mp_process_terminate` does SIGTERM.
+ *
+ * *Returns* as `mp_process_terminate`; `MP_ERR_INVALID` for a number that is no signal.
+ */
+MP_API mp_status mp_process_signal(struct mp_process *process, int32_t signal);
+
+/**
+ * Ends the use of a process that was never started or has ended: from then on only its name and description are
+ * told. Twice is fine.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STATE` while the process runs.
+ */
+MP_API mp_status mp_process_close(struct mp_process *process);
+
+/**
+ * How the process ended: 0 to 255, the low byte of what the function returned or of what was given to `exit`; -N if
+ * signal N killed it; 70 if libmp itself failed in the child, which the log explains; `MP_EXIT_UNKNOWN` if the
+ * program itself collected the child (by `waitpid(-1)`, or since it ignores SIGCHLD) and the child ended by a signal
+ * or by its own `exit`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STATE` while it runs, or if it was not started; `MP_ERR_CLOSED`; `MP_ERR_INVALID` for
+ * NULL.
+ */
+MP_API mp_status mp_process_exitcode(const mp_process *process, int32_t *code);
+
+/**
+ * Whether the process runs: false before its start and after its end.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_CLOSED`; `MP_ERR_INVALID` for NULL.
+ */
+MP_API mp_status mp_process_is_alive(const mp_process *process, bool *alive);
+
+/**
+ * The process id. After the end of the process the system may give the number to another.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_INVALID` for NULL.
+ */
+MP_API mp_status mp_process_pid(const mp_process *process, int32_t *pid);
+
+/**
+ * What the process is called.
+ *
+ * *Returns* the name; NULL for a bad handle. *Lifetime*: until the handle is freed.
+ */
+MP_API const char *mp_process_name(const mp_process *process);
+
+/**
+ * Describes the process in a line like `<Process(Process-1, started)>`, which always ends in NUL. The word after
+ * the name is `initial`, `started`, `stopped` or `closed`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_TOO_LARGE` if the line was cut to fit into `cap` bytes; `MP_ERR_INVALID` for NULL.
+ */
+MP_API mp_status mp_process_repr(const mp_process *process, char *buf, size_t cap);
+
+/**
+ * Drops the handle; NULL is fine. A running process goes on, and is waited for when this process exits unless it
+ * is a daemon.
+ */
+MP_API void mp_process_free(struct mp_process *process);
+
+/**
+ * Writes the defaults into options of `size` bytes. Programs call `mp_queue_options_init`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if options is NULL or the size impossible.
+ */
+MP_API mp_status mp_queue_options_defaults(struct mp_queue_options *options, size_t size);
+
+/**
+ * Makes an empty queue. NULL options mean the defaults: unbounded, first in first out.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_UNSUPPORTED` for an option that is not built yet, naming it;
+ * `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees the handle with `mp_queue_free`.
+ */
+MP_API mp_status mp_queue_new(const mp_queue_options *options, mp_queue **out);
+
+/**
+ * Puts a copy of `len` bytes at the end of the queue, waiting for room for `timeout` nanoseconds at the longest.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_FULL` if there was no room in time; `MP_ERR_CLOSED`; `MP_ERR_CANCELLED`;
+ * `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. On failure nothing was put.
+ */
+MP_API mp_status mp_queue_put(struct mp_queue *queue, const void *data, size_t len, int64_t timeout);
+
+/**
+ * Takes the next message, waiting for one for `timeout` nanoseconds at the longest. Long messages are handed over
+ * without a copy.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_EMPTY` if there was none in time; `MP_ERR_CLOSED` when the queue is closed and
+ * drained; `MP_ERR_CANCELLED`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. *Ownership*: the caller frees the buffer
+ * with `mp_buffer_free`.
+ */
+MP_API mp_status mp_queue_get(struct mp_queue *queue, int64_t timeout, mp_buffer **out);
+
+/**
+ * Copies the next message into `buf`, which has room for `cap` bytes, and sets `*len`.
+ *
+ * *Returns* as `mp_queue_get`, and `MP_ERR_TOO_LARGE` if the message has more than `cap` bytes: then it stays in
+ * the queue, and `*len` says how many are needed.
+ */
+MP_API mp_status mp_queue_get_into(struct mp_queue *queue, void *buf, size_t cap, size_t *len, int64_t timeout);
+
+/**
+ * How many messages are in the queue at this moment.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a process that has no part in the arena.
+ */
+MP_API mp_status mp_queue_size(const mp_queue *queue, size_t *size);
+
+/**
+ * Closes the queue for all processes: puts answer `MP_ERR_CLOSED` at once, gets drain it and then answer that too,
+ * and whoever waits is woken. Twice is fine.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a process that has no part in the arena.
+ */
+MP_API mp_status mp_queue_close(struct mp_queue *queue);
+
+/**
+ * Writes the queue's token: 32 bytes that name it in every process of the family.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`.
+ */
+MP_API mp_status mp_queue_token(const mp_queue *queue, mp_token *out);
+
+/**
+ * A handle to the queue that a token names.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the queue was destroyed; `MP_ERR_INVALID` if the token names no queue of
+ * this family; `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees the handle with `mp_queue_free`.
+ */
+MP_API mp_status mp_queue_from_token(const mp_token *token, mp_queue **out);
+
+/**
+ * Drops this process's handle; the queue goes, with its messages, with the last handle in any process. NULL is
+ * fine.
+ */
+MP_API void mp_queue_free(struct mp_queue *queue);
+
+/**
+ * Writes the defaults into options of `size` bytes. Programs call `mp_pool_options_init`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if options is NULL or the size impossible.
+ */
+MP_API mp_status mp_pool_options_defaults(struct mp_pool_options *options, size_t size);
+
+/**
+ * Makes a pool and starts its workers. NULL options mean the defaults. Forked workers have the memory of this
+ * process as it is now, their replacements too; spawned ones run the program anew up to `mp_main_init`. Workers
+ * ignore SIGINT, and die with this process, however it ends.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_UNSUPPORTED` for an option that is not built yet, naming it;
+ * `MP_ERR_BOOTSTRAP` for spawn without `mp_main_init`; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`. *Ownership*: the
+ * caller frees it with `mp_pool_free`.
+ */
+MP_API mp_status mp_pool_new(const mp_pool_options *options, mp_pool **out);
+
+/**
+ * Runs `fn` with these arguments in a worker and waits for its result, however long it takes.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_TASK_FAILED`, `MP_ERR_WORKER_DIED` or `MP_ERR_CANCELLED` with the text, the code, the
+ * pid and the signal in `mp_last_error`; `MP_ERR_CLOSED`; `MP_ERR_BROKEN`; `MP_ERR_STATE` in a callback of the
+ * same pool; `MP_ERR_INVALID`; `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees the buffer with
+ * `mp_buffer_free`.
+ */
+MP_API mp_status mp_pool_apply(struct mp_pool *pool, mp_fn fn, const mp_slice *args, size_t nargs, mp_buffer **out);
+
+/**
+ * Submits one task: `fn` with these arguments. Does not wait.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_CLOSED`; `MP_ERR_BROKEN`; `MP_ERR_INVALID`; `MP_ERR_UNSUPPORTED`;
+ * `MP_ERR_NO_MEMORY`. A refused submission has no callback. *Ownership*: the arguments are copied; the caller frees
+ * the result with `mp_result_free`; `out` may be NULL when options are given.
+ */
+MP_API mp_status mp_pool_apply_async(struct mp_pool *pool, mp_fn fn, const mp_slice *args, size_t nargs,
+    const mp_task_options *options, mp_result **out);
+
+/**
+ * Runs `fn` once for each of `n` items, its one argument, and waits until each has its outcome. A failed item
+ * fails alone. `chunksize` items are handed to a worker at a time; 0 is automatic.
+ *
+ * *Returns* `MP_OK`; the first failure by index, with `*out` set all the same: `MP_ERR_TASK_FAILED`,
+ * `MP_ERR_WORKER_DIED`, `MP_ERR_CANCELLED`; on any other failure `*out` is NULL: `MP_ERR_CLOSED`,
+ * `MP_ERR_BROKEN`, `MP_ERR_STATE` in a callback of the same pool, `MP_ERR_INVALID`, `MP_ERR_NO_MEMORY`.
+ * *Ownership*: the caller frees the result with `mp_result_free`.
+ */
+MP_API mp_status mp_pool_map(struct mp_pool *pool, mp_fn fn, const mp_slice *items, size_t n, size_t chunksize,
+    mp_result **out);
+
+/**
+ * As `mp_pool_map`, but does not wait.
+ *
+ * *Returns* and *Ownership* as `mp_pool_apply_async`. With `n` 0 the result is ready at once, callback included.
+ */
+MP_API mp_status mp_pool_map_async(struct mp_pool *pool, mp_fn fn, const mp_slice *items, size_t n, size_t chunksize,
+    const mp_task_options *options, mp_result **out);
+
+/**
+ * As `mp_pool_map`, with any number of arguments for each item.
+ *
+ * *Returns* and *Ownership* as `mp_pool_map`.
+ */
+MP_API mp_status mp_pool_starmap(struct mp_pool *pool, mp_fn fn, const mp_args *items, size_t n, size_t chunksize,
+    mp_result **out);
+
+/**
+ * As `mp_pool_starmap`, but does not wait.
+ *
+ * *Returns* and *Ownership* as `mp_pool_apply_async`.
+ */
+MP_API mp_status mp_pool_starmap_async(struct mp_pool *pool, mp_fn fn, const mp_args *items, size_t n,
+    size_t chunksize, const mp_task_options *options, mp_result **out);
+
+/**
+ * Closes the pool: submissions answer `MP_ERR_CLOSED` from now on; what was submitted is finished, then the
+ * workers leave. Twice is fine.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a forked child.
+ */
+MP_API mp_status mp_pool_close(struct mp_pool *pool);
+
+/**
+ * Ends the workers at once by SIGKILL. Every item without an outcome gets `MP_ERR_CANCELLED`, and every callback
+ * that is due is called. Twice is fine.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a forked child.
+ */
+MP_API mp_status mp_pool_terminate(struct mp_pool *pool);
+
+/**
+ * Waits until all workers have gone and all callbacks have returned, for `timeout` nanoseconds at the longest.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_STATE` before `mp_pool_close` or `mp_pool_terminate`, in a callback
+ * of the same pool, and in a forked child; `MP_ERR_CANCELLED`; `MP_ERR_INVALID`.
+ */
+MP_API mp_status mp_pool_join(struct mp_pool *pool, int64_t timeout);
+
+/** Terminates the pool and frees it. Results that were made by it stay usable until they are freed. NULL is fine. */
+MP_API void mp_pool_free(struct mp_pool *pool);
+
+/**
+ * Writes the defaults into options of `size` bytes. Programs call `mp_task_options_init`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if options is NULL or the size impossible.
+ */
+MP_API mp_status mp_task_options_defaults(struct mp_task_options *options, size_t size);
+
+/**
+ * Waits until the result is ready, for `timeout` nanoseconds at the longest.
+ *
+ * *Returns* `MP_OK`, also if items failed; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED`; `MP_ERR_STATE` in a callback of
+ * the same pool, and in a forked child; `MP_ERR_INVALID`.
+ */
+MP_API mp_status mp_result_wait(const mp_result *result, int64_t timeout);
+
+/**
+ * Whether the result is ready: every item has its outcome, and its callback has returned.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STATE` in a forked child; `MP_ERR_INVALID`.
+ */
+MP_API mp_status mp_result_ready(const mp_result *result, bool *ready);
+
+/**
+ * Whether all items are done.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STATE` while the result is not ready; `MP_ERR_INVALID`.
+ */
+MP_API mp_status mp_result_successful(const mp_result *result, bool *successful);
+
+/**
+ * Waits until the result is ready and answers how it went.
+ *
+ * *Returns* `MP_OK` if all items are done; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED`; else the first failure by index.
+ */
+MP_API mp_status mp_result_get(const mp_result *result, int64_t timeout);
+
+/**
+ * How many items the result has: 1 after apply.
+ *
+ * *Returns* 0 for a bad handle, with `mp_last_error`.
+ */
+MP_API size_t mp_result_count(const mp_result *result);
+
+/**
+ * What item `i` gave back. *Lifetime*: the slice until `mp_result_free`.
+ *
+ * *Returns* `MP_OK`; the item's own failure: `MP_ERR_TASK_FAILED`, `MP_ERR_WORKER_DIED`, `MP_ERR_CANCELLED`,
+ * `MP_ERR_BROKEN`; `MP_ERR_STATE` while it has no outcome; `MP_ERR_INVALID` if there is no such item.
+ */
+MP_API mp_status mp_result_item(const mp_result *result, size_t i, mp_slice *item);
+
+/**
+ * Fills `*error`, whose `size` the caller has set, with the first failure by index.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if no item failed; `MP_ERR_STATE` while the result is not ready;
+ * `MP_ERR_INVALID`.
+ */
+MP_API mp_status mp_result_error(const mp_result *result, mp_task_error *error);
+
+/**
+ * Fills `*error`, whose `size` the caller has set, with the failure of item `i`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if the item has not failed; `MP_ERR_INVALID` if there is no such item.
+ */
+MP_API mp_status mp_result_error_at(const mp_result *result, size_t i, mp_task_error *error);
+
+/**
+ * How many items have their outcome, of how many. Either pointer may be NULL.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STATE` in a forked child; `MP_ERR_INVALID`.
+ */
+MP_API mp_status mp_result_progress(const mp_result *result, size_t *done, size_t *total);
+
+/** Frees a result. Its task goes on, and its callbacks come all the same. NULL is fine. */
+MP_API void mp_result_free(struct mp_result *result);
+
+/** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
+static inline mp_status mp_pool_options_init(mp_pool_options *options) {
+    return mp_pool_options_defaults(options, sizeof *options);
+}
+
+/** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
+static inline mp_status mp_process_options_init(mp_process_options *options) {
+    return mp_process_options_defaults(options, sizeof *options);
+}
+
+/** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
+static inline mp_status mp_queue_options_init(mp_queue_options *options) {
+    return mp_queue_options_defaults(options, sizeof *options);
+}
+
+/** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
+static inline mp_status mp_task_options_init(mp_task_options *options) {
+    return mp_task_options_defaults(options, sizeof *options);
+}
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* MP_H */

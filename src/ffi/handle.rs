@@ -1,0 +1,283 @@
+//! Handles: what an `mp_lock *` in a C program points to.
+//!
+//! Cells of 64 bytes lie in one region of address space that is reserved once and never unmapped. A cell
+//! begins with its kind, so a call finds out in a few instructions whether a pointer is a live handle of the
+//! kind that it wants: NULL, foreign, freed and wrong handles are errors, never crashes.
+//!
+//! Freed cells are found again by a hand that walks round the committed cells, and passes over those freed
+//! less than half a round ago: so what was freed longest ago is reused first, and a stale handle stays
+//! recognisable for long. All of it is single atomic steps without a lock, so a fork beside a thread in the
+//! middle of them costs the child that one cell, and can never hang it.
+
+use super::region::{find, heap, Cell, Region, BUSY};
+use crate::error::{Error, Result, Status};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+macro_rules! kinds {
+    ($($variant:ident $name:literal,)*) => {
+        /// The kinds of handles.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum Kind {
+            /// No handle: the number of a free cell.
+            Free,
+            $(#[doc = $name] $variant,)*
+        }
+
+        impl Kind {
+            const NAMES: &'static [&'static str] = &["", $($name),*];
+        }
+    };
+}
+
+kinds! {
+    Buffer "mp_buffer",
+    Cancel "mp_cancel",
+    Process "mp_process",
+    Lock "mp_lock",
+    RLock "mp_rlock",
+    Semaphore "mp_semaphore",
+    Condition "mp_condition",
+    Event "mp_event",
+    Barrier "mp_barrier",
+    Queue "mp_queue",
+    Reservation "mp_reservation",
+    Connection "mp_connection",
+    Value "mp_value",
+    Array "mp_array",
+    SharedMemory "mp_shared_memory",
+    Arena "mp_arena",
+    Pool "mp_pool",
+    Result "mp_result",
+    Iterator "mp_iterator",
+}
+
+/// A C handle type: an empty shell whose pointers are cells that hold a `Core`.
+pub trait Handle: Sized {
+    /// What the handle stands for.
+    type Core: Send + Sync;
+    /// Its kind.
+    const KIND: Kind;
+}
+
+/// Where the hand is: it only ever rises.
+static HAND: AtomicU64 = AtomicU64::new(1);
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// How many handles this process has.
+pub fn live() -> usize {
+    LIVE.load(Ordering::Relaxed)
+}
+
+/// Puts a core into a new handle.
+pub fn create<H: Handle>(core: H::Core) -> Result<*mut H> {
+    let cell = if heap::wanted() { heap::claim() } else { claim()? };
+    LIVE.fetch_add(1, Ordering::Relaxed);
+    cell.core.store(Box::into_raw(Box::new(core)).cast(), Ordering::Relaxed);
+    cell.kind.store(H::KIND as u32, Ordering::Release);
+    Ok(std::ptr::from_ref(cell).cast_mut().cast())
+}
+
+/// The core of a handle. `name` is the parameter's, for the error.
+///
+/// # Safety
+/// The handle is not freed while the answer is in use. Any pointer value is allowed.
+#[inline]
+pub unsafe fn get<'a, H: Handle>(handle: *const H, name: &str) -> Result<&'a H::Core> {
+    match find(handle) {
+        Some(cell) if cell.kind.load(Ordering::Acquire) == H::KIND as u32 => {
+            // SAFETY: a cell of this kind holds a core of this type, published before its kind; it lives as
+            // long as the handle, by the contract.
+            Ok(unsafe { &*cell.core.load(Ordering::Relaxed).cast::<H::Core>() })
+        }
+        _ => Err(refuse(handle, name)),
+    }
+}
+
+/// Ends a handle and gives its core back. NULL is nothing; a pointer that is no live handle of this kind is
+/// an error.
+///
+/// # Safety
+/// No other call is using the handle.
+pub unsafe fn take<H: Handle>(handle: *mut H, name: &str) -> Result<Option<Box<H::Core>>> {
+    if handle.is_null() {
+        return Ok(None);
+    }
+    let kind = H::KIND as u32;
+    let cell = find(handle)
+        .filter(|c| c.kind.compare_exchange(kind, BUSY, Ordering::AcqRel, Ordering::Relaxed).is_ok())
+        .ok_or_else(|| refuse(handle, name))?;
+    let core = cell.core.swap(std::ptr::null_mut(), Ordering::Relaxed);
+    cell.freed.store(HAND.load(Ordering::Relaxed), Ordering::Relaxed);
+    cell.kind.store(Kind::Free as u32, Ordering::Release);
+    LIVE.fetch_sub(1, Ordering::Relaxed);
+    heap::release(handle);
+    // SAFETY: the core came from a Box of this type in `create`, and the exchange gave it to this thread alone.
+    Ok(Some(unsafe { Box::from_raw(core.cast()) }))
+}
+
+/// The body of every `mp_X_free`.
+///
+/// # Safety
+/// As for [`take`].
+pub unsafe fn free<H: Handle>(handle: *mut H, name: &str) {
+    // SAFETY: the contract is the same.
+    super::guard::guard(|| unsafe { take(handle, name) }.map(drop));
+}
+
+#[cold]
+fn refuse<H: Handle>(handle: *const H, name: &str) -> Error {
+    let wanted = Kind::NAMES[H::KIND as usize];
+    if handle.is_null() {
+        return Error::invalid(format!("{name} is NULL, not a live {wanted} handle"));
+    }
+    let kind = find(handle).map(|cell| cell.kind.load(Ordering::Relaxed));
+    Error::invalid(match kind.map(|k| Kind::NAMES.get(k as usize)) {
+        None => format!("{name} ({handle:p}) is not a live {wanted} handle: libmp did not make it"),
+        Some(None | Some(&"")) => format!("{name} ({handle:p}) is not a live {wanted} handle: it was freed"),
+        Some(Some(other)) => format!("{name} ({handle:p}) is not a live {wanted} handle but an {other}"),
+    })
+}
+
+/// Takes a free cell, marked busy.
+fn claim() -> Result<&'static Cell> {
+    loop {
+        let region = Region::now()?;
+        let crowded = live() >= region.cells / 4 * 3;
+        if crowded && region.grow() {
+            continue;
+        }
+        // Two rounds pass every cell, the second time with none freed too recently.
+        for _ in 0..2 * region.cells {
+            if let Some(cell) = step(region) {
+                return Ok(cell);
+            }
+        }
+        if !region.grow() {
+            let text = format!("this process has {} handles, and no room for more", live());
+            return Err(Error::new(Status::NoMemory, text));
+        }
+    }
+}
+
+/// Moves the hand by one, and takes the cell under it if it may be taken.
+fn step(region: Region) -> Option<&'static Cell> {
+    let hand = HAND.fetch_add(1, Ordering::Relaxed);
+    let cell = region.cell(hand);
+    if cell.kind.load(Ordering::Relaxed) != Kind::Free as u32 {
+        return None;
+    }
+    let freed = cell.freed.load(Ordering::Relaxed);
+    if freed != 0 && hand.wrapping_sub(freed) < region.cells as u64 / 2 {
+        return None;
+    }
+    let claimed = cell.kind.compare_exchange(0, BUSY, Ordering::AcqRel, Ordering::Relaxed);
+    claimed.is_ok().then_some(cell)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::sync::Arc;
+
+    struct mp_lock;
+    impl Handle for mp_lock {
+        type Core = Counted;
+        const KIND: Kind = Kind::Lock;
+    }
+    struct mp_queue;
+    impl Handle for mp_queue {
+        type Core = u64;
+        const KIND: Kind = Kind::Queue;
+    }
+
+    struct Counted(Arc<AtomicUsize>);
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn refused<H: Handle>(handle: *const H) -> String {
+        // SAFETY: nothing is freed while the answer is in use.
+        let error = unsafe { get(handle, "it") }.err().expect("must be refused");
+        assert_eq!(error.status(), Status::Invalid);
+        error.message().to_owned()
+    }
+
+    #[test]
+    fn a_handle_gives_its_core_and_free_drops_it_once() {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let handle = create::<mp_lock>(Counted(drops.clone())).unwrap();
+        // SAFETY: the handle is live, and nobody else uses it.
+        unsafe {
+            assert!(Arc::ptr_eq(&get(handle, "it").unwrap().0, &drops));
+            free(handle, "it");
+            assert_eq!(drops.load(Ordering::SeqCst), 1);
+            assert!(refused(handle).contains("it was freed"));
+            assert!(take(handle, "it").is_err());
+            assert!(take::<mp_lock>(std::ptr::null_mut(), "it").unwrap().is_none());
+        }
+        assert_eq!(drops.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn wrong_pointers_are_refused() {
+        let lock = create::<mp_lock>(Counted(Arc::default())).unwrap();
+        let other = lock.cast::<mp_queue>();
+        assert!(refused(other).contains("not a live mp_queue handle but an mp_lock"));
+        assert!(refused::<mp_lock>(std::ptr::null()).contains("it is NULL"));
+        let local = [0u64; 16];
+        let inside = lock.wrapping_byte_add(8);
+        for foreign in [local.as_ptr().cast(), inside.cast_const()] {
+            assert!(refused::<mp_lock>(foreign).contains("libmp did not make it"));
+        }
+        // SAFETY: nobody else uses the handle; freeing it as a queue is refused, which is the point.
+        unsafe {
+            assert!(take(other, "it").is_err());
+            free(lock, "it");
+        }
+    }
+
+    #[test]
+    fn a_freed_handle_is_not_reused_soon() {
+        let stale = create::<mp_queue>(1).unwrap();
+        // SAFETY: these handles are this test's own.
+        unsafe {
+            free(stale, "it");
+            for n in 0..200 {
+                let handle = create::<mp_queue>(n).unwrap();
+                assert_ne!(handle, stale);
+                free(handle, "it");
+            }
+        }
+    }
+
+    #[test]
+    fn many_handles_from_many_threads() {
+        let work = |seed: u64| {
+            let mut handles: Vec<(*mut mp_queue, u64)> = Vec::new();
+            for n in 0..20_000 {
+                handles.push((create(seed + n).unwrap(), seed + n));
+                if n % 3 == 0 {
+                    let (handle, expected) = handles.swap_remove((n as usize * 7) % handles.len());
+                    // SAFETY: the handle is this thread's own.
+                    assert_eq!(unsafe { take(handle, "it") }.unwrap().as_deref(), Some(&expected));
+                }
+            }
+            for (handle, expected) in handles {
+                // SAFETY: as above.
+                unsafe {
+                    assert_eq!(get(handle, "it").unwrap(), &expected);
+                    free(handle, "it");
+                }
+            }
+        };
+        std::thread::scope(|scope| {
+            for seed in 0..4 {
+                scope.spawn(move || work(seed << 32));
+            }
+        });
+    }
+}

@@ -1,0 +1,245 @@
+//! Processes for C.
+
+use super::call::{self, mp_fn};
+use super::guard::{guard, guard_new, guard_value};
+use super::handle::{self, Handle, Kind};
+use super::options::{self, CStruct, Options};
+use super::status::mp_status;
+use super::types::{self, mp_bool, mp_slice, Out};
+use crate::error::{Error, Result, Status};
+use crate::process::{self, Process};
+use crate::sys::clock::Deadline;
+use std::ffi::c_char;
+
+/// A process: made, started once, joined. *Threads*: thread-safe. *Processes*: the handle belongs to the process that
+/// made it; in a forked child every call but `mp_process_free` answers `MP_ERR_STATE`.
+pub struct mp_process {
+    _private: [u8; 0],
+}
+
+impl Handle for mp_process {
+    type Core = Process;
+    const KIND: Kind = Kind::Process;
+}
+
+/// How a process is to be. Use `mp_process_options_init`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct mp_process_options {
+    /// Set by `mp_process_options_init`.
+    pub size: usize,
+    /// What it is called; NULL means a name like `Process-1`, or `Process-1:2` for the second child of that one.
+    pub name: *const c_char,
+    /// Whether it is killed, by SIGKILL, when this process ends in whatever way. Others are waited for when this
+    /// process exits.
+    pub daemon: mp_bool,
+    /// `MP_START_FORK`, `MP_START_SPAWN`, or `MP_START_DEFAULT` for the program's default.
+    pub start_method: i32,
+}
+
+// SAFETY: repr(C), begins with its size, and every bit pattern is a value.
+unsafe impl CStruct for mp_process_options {
+    const NAME: &'static str = "mp_process_options";
+}
+
+impl Options for mp_process_options {
+    fn defaults() -> mp_process_options {
+        mp_process_options { size: 0, name: std::ptr::null(), daemon: false.into(), start_method: 0 }
+    }
+}
+
+/// Writes the defaults into options of `size` bytes; programs call `mp_process_options_init`.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID` for NULL or a size that no such struct has.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_options_defaults(
+    options: *mut mp_process_options,
+    size: usize,
+) -> mp_status {
+    // SAFETY: `options` is NULL or has `size` bytes, as the header asks.
+    guard(|| unsafe { options::write_defaults(options, size) })
+}
+
+/// Makes a process that will call `fn` with `nargs` arguments. It is not started yet. `options` NULL means the
+/// defaults.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID` for NULL where something must be, a name that is not UTF-8, or a start method
+/// that is none; `MP_ERR_UNSUPPORTED` for a start method that is not built yet; `MP_ERR_BOOTSTRAP` in a spawned child
+/// before `mp_main_init`; `MP_ERR_NO_MEMORY`. *Ownership*: name and arguments are copied; free the handle with
+/// `mp_process_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_new(
+    function: mp_fn,
+    args: *const mp_slice,
+    nargs: usize,
+    options: *const mp_process_options,
+    out: *mut *mut mp_process,
+) -> mp_status {
+    // SAFETY: what the header asks of each parameter is what each of these expects.
+    unsafe {
+        guard_new(out, || {
+            let function = call::function(function, "fn")?;
+            let args = types::slices(args, nargs, "args")?;
+            let options = options::read(options)?;
+            let options = process::Options {
+                name: types::optional_string(options.name, "options.name")?,
+                daemon: options.daemon.get(),
+                start_method: options.start_method,
+            };
+            handle::create(Process::new(function, &args, options)?)
+        })
+    }
+}
+
+/// The core's process behind a handle.
+fn core<'a>(process: *const mp_process) -> Result<&'a Process> {
+    // SAFETY: the header asks that nobody frees the handle meanwhile; any other pointer is refused.
+    unsafe { handle::get(process, "process") }
+}
+
+/// Starts the process. It does not wait for the child to begin. A spawned child gets this process's stdin, stdout and
+/// stderr, and no other descriptor; its signals are as in a fresh program.
+///
+/// *Returns* `MP_OK`; `MP_ERR_STATE` if it was started before, or if a child is spawned after the program closed
+/// libmp's descriptors; `MP_ERR_CLOSED`; `MP_ERR_BOOTSTRAP` if it is to be spawned and the program has not called
+/// `mp_main_init`, or if this process is itself a spawned child that is still starting; `MP_ERR_INVALID` if `fn` lies
+/// in no loaded object and can't travel to a spawned child: register it by name; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`.
+/// After a failure there is no child, and it may be tried again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_start(process: *mut mp_process) -> mp_status {
+    guard(|| core(process)?.start())
+}
+
+/// Waits until the process has ended. It may be called again and by several threads. `mp_process_exitcode` then says
+/// how it ended.
+///
+/// *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_CANCELLED`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_join(process: *mut mp_process, timeout: i64) -> mp_status {
+    guard(|| core(process)?.join(Deadline::after(timeout)))
+}
+
+/// Sends SIGTERM to the process, and to nobody else. Its own children go on.
+///
+/// *Returns* `MP_OK`, also if it has ended already; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`;
+/// `MP_ERR_SYSTEM`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_terminate(process: *mut mp_process) -> mp_status {
+    guard(|| core(process)?.signal(libc::SIGTERM))
+}
+
+/// Sends SIGKILL to the process, as `mp_process_terminate` does SIGTERM. It dies at once; what it held of libmp's is
+/// mended.
+///
+/// *Returns* as `mp_process_terminate`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_kill(process: *mut mp_process) -> mp_status {
+    guard(|| core(process)?.signal(libc::SIGKILL))
+}
+
+/// Sends a signal to the process, as `mp_process_terminate` does SIGTERM.
+///
+/// *Returns* as `mp_process_terminate`; `MP_ERR_INVALID` for a number that is no signal.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_signal(process: *mut mp_process, signal: i32) -> mp_status {
+    guard(|| core(process)?.signal(signal))
+}
+
+/// Ends the use of a process that was never started or has ended: from then on only its name and description are
+/// told. Twice is fine.
+///
+/// *Returns* `MP_OK`; `MP_ERR_STATE` while the process runs.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_close(process: *mut mp_process) -> mp_status {
+    guard(|| core(process)?.close())
+}
+
+/// How the process ended: 0 to 255, the low byte of what the function returned or of what was given to `exit`; -N if
+/// signal N killed it; 70 if libmp itself failed in the child, which the log explains; `MP_EXIT_UNKNOWN` if the
+/// program itself collected the child (by `waitpid(-1)`, or since it ignores SIGCHLD) and the child ended by a signal
+/// or by its own `exit`.
+///
+/// *Returns* `MP_OK`; `MP_ERR_STATE` while it runs, or if it was not started; `MP_ERR_CLOSED`; `MP_ERR_INVALID` for
+/// NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_exitcode(process: *const mp_process, code: *mut i32) -> mp_status {
+    guard(|| {
+        // SAFETY: `code` is NULL or writable, as the header asks.
+        let code = unsafe { Out::new(code, "code") }?;
+        code.set(core(process)?.exit_code()?);
+        Ok(())
+    })
+}
+
+/// Whether the process runs: false before its start and after its end.
+///
+/// *Returns* `MP_OK`; `MP_ERR_CLOSED`; `MP_ERR_INVALID` for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_is_alive(process: *const mp_process, alive: *mut bool) -> mp_status {
+    guard(|| {
+        // SAFETY: `alive` is NULL or writable, as the header asks.
+        let alive = unsafe { Out::new(alive, "alive") }?;
+        alive.set(core(process)?.is_alive()?);
+        Ok(())
+    })
+}
+
+/// The process id. After the end of the process the system may give the number to another.
+///
+/// *Returns* `MP_OK`; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_INVALID` for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_pid(process: *const mp_process, pid: *mut i32) -> mp_status {
+    guard(|| {
+        // SAFETY: `pid` is NULL or writable, as the header asks.
+        let pid = unsafe { Out::new(pid, "pid") }?;
+        pid.set(core(process)?.pid()?);
+        Ok(())
+    })
+}
+
+/// What the process is called.
+///
+/// *Returns* the name; NULL for a bad handle. *Lifetime*: until the handle is freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_name(process: *const mp_process) -> *const c_char {
+    guard_value(std::ptr::null(), || Ok(core(process)?.name()?.as_ptr()))
+}
+
+/// Describes the process in a line like `<Process(Process-1, started)>`, which always ends in NUL. The word after
+/// the name is `initial`, `started`, `stopped` or `closed`.
+///
+/// *Returns* `MP_OK`; `MP_ERR_TOO_LARGE` if the line was cut to fit into `cap` bytes; `MP_ERR_INVALID` for NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_repr(
+    process: *const mp_process,
+    buf: *mut c_char,
+    cap: usize,
+) -> mp_status {
+    guard(|| {
+        if buf.is_null() {
+            return Err(Error::invalid("buf is NULL"));
+        }
+        let text = core(process)?.describe()?;
+        let kept = text.len().min(cap.saturating_sub(1));
+        if cap > 0 {
+            // SAFETY: `buf` has `cap` bytes, as the header asks, of which at most all are written.
+            unsafe {
+                buf.copy_from_nonoverlapping(text.as_ptr().cast(), kept);
+                buf.add(kept).write(0);
+            }
+        }
+        if kept < text.len() {
+            let text = format!("the description has {} bytes with its NUL, buf has {cap}", text.len() + 1);
+            return Err(Error::new(Status::TooLarge, text));
+        }
+        Ok(())
+    })
+}
+
+/// Drops the handle; NULL is fine. A running process goes on, and is waited for when this process exits unless it
+/// is a daemon.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_free(process: *mut mp_process) {
+    // SAFETY: the header asks that nobody uses the handle any more.
+    unsafe { handle::free(process, "process") }
+}

@@ -1,0 +1,230 @@
+//! Queues.
+
+use super::buffer::mp_buffer;
+use super::guard::{guard, guard_new};
+use super::handle::{self, Handle, Kind};
+use super::options::{self, CStruct, Options};
+use super::status::mp_status;
+use super::types::{self, mp_bool, mp_token, Out};
+use crate::arena::Token;
+use crate::channel::{Overflow, Queue, QueueKind, QueueOptions};
+use crate::error::{Error, Result, Status};
+use crate::sys::clock::Deadline;
+use std::ffi::c_void;
+
+/// A queue of messages of any length that processes share: many producers, many consumers. A put is complete when
+/// it returns: the message is there for every getter, whatever becomes of the putter. A process killed inside loses
+/// at most the message of that call. *Threads*: thread-safe. *Processes*: process-shared; a forked child may use
+/// it.
+pub struct mp_queue {
+    _private: [u8; 0],
+}
+
+impl Handle for mp_queue {
+    type Core = Queue;
+    const KIND: Kind = Kind::Queue;
+}
+
+/// First in, first out.
+pub const MP_QUEUE_FIFO: i32 = 0;
+/// Last in, first out. Not built yet: `MP_ERR_UNSUPPORTED`.
+pub const MP_QUEUE_LIFO: i32 = 1;
+/// Lowest priority number first. Not built yet: `MP_ERR_UNSUPPORTED`.
+pub const MP_QUEUE_PRIORITY: i32 = 2;
+
+/// A put into a full queue waits.
+pub const MP_OVERFLOW_WAIT: i32 = 0;
+/// A put into a full queue fails at once. Not built yet: `MP_ERR_UNSUPPORTED`.
+pub const MP_OVERFLOW_FAIL: i32 = 1;
+/// A put into a full queue drops its oldest message. Not built yet: `MP_ERR_UNSUPPORTED`.
+pub const MP_OVERFLOW_DROP_OLDEST: i32 = 2;
+
+/// How a queue is made. Set up by `mp_queue_options_init`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct mp_queue_options {
+    /// Set by `mp_queue_options_init`.
+    pub size: usize,
+    /// `MP_QUEUE_FIFO` (the default) or another order.
+    pub kind: i32,
+    /// The largest number of messages; 0 (the default) and less is unbounded.
+    pub maxsize: i64,
+    /// The largest number of bytes, 0 (the default) is unbounded. Not built yet: `MP_ERR_UNSUPPORTED`.
+    pub max_bytes: u64,
+    /// `MP_OVERFLOW_WAIT` (the default) or another policy.
+    pub overflow: i32,
+    /// Whether messages come back whose taker died before it acknowledged them. Not built yet:
+    /// `MP_ERR_UNSUPPORTED`.
+    pub redeliver: mp_bool,
+}
+
+// SAFETY: repr(C), begins with its size, and has no field with invalid values.
+unsafe impl CStruct for mp_queue_options {
+    const NAME: &'static str = "mp_queue_options";
+}
+
+impl Options for mp_queue_options {
+    fn defaults() -> Self {
+        // SAFETY: zero is a value of every field.
+        unsafe { std::mem::zeroed() }
+    }
+}
+
+fn unsupported(field: &str) -> Error {
+    Error::new(Status::Unsupported, format!("mp_queue_options.{field}: only the default is built yet"))
+}
+
+fn core_options(o: &mp_queue_options) -> Result<QueueOptions> {
+    let one_of = |value: i32, field: &str| match value {
+        0 => Ok(()),
+        1 | 2 => Err(unsupported(field)),
+        other => Err(Error::invalid(format!("mp_queue_options.{field} is {other}: there is no such one"))),
+    };
+    one_of(o.kind, "kind")?;
+    one_of(o.overflow, "overflow")?;
+    if o.max_bytes != 0 {
+        return Err(unsupported("max_bytes"));
+    }
+    if o.redeliver.get() {
+        return Err(unsupported("redeliver"));
+    }
+    Ok(QueueOptions { kind: QueueKind::Fifo, maxsize: o.maxsize, overflow: Overflow::Wait })
+}
+
+/// Writes the defaults into options of `size` bytes. Programs call `mp_queue_options_init`.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID` if options is NULL or the size impossible.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_options_defaults(options: *mut mp_queue_options, size: usize) -> mp_status {
+    // SAFETY: `options` is NULL or has `size` writable bytes, as the header asks.
+    guard(|| unsafe { options::write_defaults(options, size) })
+}
+
+/// Makes an empty queue. NULL options mean the defaults: unbounded, first in first out.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_UNSUPPORTED` for an option that is not built yet, naming it;
+/// `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees the handle with `mp_queue_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_new(
+    options: *const mp_queue_options,
+    out: *mut *mut mp_queue,
+) -> mp_status {
+    // SAFETY: both are NULL or what the header asks.
+    unsafe { guard_new(out, || handle::create(Queue::new(&core_options(&options::read(options)?)?)?)) }
+}
+
+/// Puts a copy of `len` bytes at the end of the queue, waiting for room for `timeout` nanoseconds at the longest.
+///
+/// *Returns* `MP_OK`; `MP_ERR_FULL` if there was no room in time; `MP_ERR_CLOSED`; `MP_ERR_CANCELLED`;
+/// `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. On failure nothing was put.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_put(
+    queue: *mut mp_queue,
+    data: *const c_void,
+    len: usize,
+    timeout: i64,
+) -> mp_status {
+    guard(|| {
+        // SAFETY: the handle is not freed meanwhile, and data has len bytes, as the header asks.
+        let (queue, bytes) = unsafe { (handle::get(queue, "queue")?, types::bytes(data, len, "data")?) };
+        queue.put(bytes, Deadline::after(timeout))
+    })
+}
+
+/// Takes the next message, waiting for one for `timeout` nanoseconds at the longest. Long messages are handed over
+/// without a copy.
+///
+/// *Returns* `MP_OK`; `MP_ERR_EMPTY` if there was none in time; `MP_ERR_CLOSED` when the queue is closed and
+/// drained; `MP_ERR_CANCELLED`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. *Ownership*: the caller frees the buffer
+/// with `mp_buffer_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_get(
+    queue: *mut mp_queue,
+    timeout: i64,
+    out: *mut *mut mp_buffer,
+) -> mp_status {
+    // SAFETY: the handle is not freed meanwhile; `out` is NULL or writable, as the header asks.
+    unsafe { guard_new(out, || handle::create(handle::get(queue, "queue")?.get(Deadline::after(timeout))?)) }
+}
+
+/// Copies the next message into `buf`, which has room for `cap` bytes, and sets `*len`.
+///
+/// *Returns* as `mp_queue_get`, and `MP_ERR_TOO_LARGE` if the message has more than `cap` bytes: then it stays in
+/// the queue, and `*len` says how many are needed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_get_into(
+    queue: *mut mp_queue,
+    buf: *mut c_void,
+    cap: usize,
+    len: *mut usize,
+    timeout: i64,
+) -> mp_status {
+    guard(|| {
+        // SAFETY: the handle is not freed meanwhile, buf has room for cap bytes, len is NULL or writable.
+        let (queue, into, len) = unsafe {
+            (handle::get(queue, "queue")?, types::bytes_mut(buf, cap, "buf")?, Out::new(len, "len")?)
+        };
+        let (length, taken) = queue.get_into(into, Deadline::after(timeout))?;
+        len.set(length);
+        taken
+    })
+}
+
+/// How many messages are in the queue at this moment.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a process that has no part in the arena.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_size(queue: *const mp_queue, size: *mut usize) -> mp_status {
+    guard(|| {
+        // SAFETY: the handle is not freed meanwhile; `size` is NULL or writable.
+        let (queue, out) = unsafe { (handle::get(queue, "queue")?, Out::new(size, "size")?) };
+        out.set(queue.size()?);
+        Ok(())
+    })
+}
+
+/// Closes the queue for all processes: puts answer `MP_ERR_CLOSED` at once, gets drain it and then answer that too,
+/// and whoever waits is woken. Twice is fine.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a process that has no part in the arena.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_close(queue: *mut mp_queue) -> mp_status {
+    // SAFETY: the handle is not freed meanwhile.
+    guard(|| unsafe { handle::get(queue, "queue") }?.close())
+}
+
+/// Writes the queue's token: 32 bytes that name it in every process of the family.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_token(queue: *const mp_queue, out: *mut mp_token) -> mp_status {
+    guard(|| {
+        // SAFETY: the handle is not freed meanwhile; `out` is NULL or writable.
+        let (queue, out) = unsafe { (handle::get(queue, "queue")?, Out::new(out, "out")?) };
+        out.set(mp_token { bytes: queue.token().to_bytes() });
+        Ok(())
+    })
+}
+
+/// A handle to the queue that a token names.
+///
+/// *Returns* `MP_OK`; `MP_ERR_STALE` if the queue was destroyed; `MP_ERR_INVALID` if the token names no queue of
+/// this family; `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees the handle with `mp_queue_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_from_token(token: *const mp_token, out: *mut *mut mp_queue) -> mp_status {
+    // SAFETY: both are NULL or what the header asks.
+    unsafe {
+        guard_new(out, || {
+            let token = token.as_ref().ok_or_else(|| Error::invalid("token is NULL"))?;
+            handle::create(Queue::from_token(&Token::from_bytes(&token.bytes))?)
+        })
+    }
+}
+
+/// Drops this process's handle; the queue goes, with its messages, with the last handle in any process. NULL is
+/// fine.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_free(queue: *mut mp_queue) {
+    // SAFETY: the header asks that nobody uses the handle any more.
+    unsafe { handle::free(queue, "queue") }
+}

@@ -1,0 +1,162 @@
+//! Semaphores.
+
+use super::guard::{guard, guard_new};
+use super::handle::{self, Handle, Kind};
+use super::options::{self, CStruct, Options};
+use super::status::mp_status;
+use super::token::read_token;
+use super::types::{mp_bool, mp_token, Out};
+use crate::error::{Error, Result, Status};
+use crate::sync::Semaphore;
+use crate::sys::clock::Deadline;
+
+/// A semaphore that processes share: a number of permits. They belong to nobody: any thread of any process may
+/// release, and what a dead process had acquired does not come back.
+pub struct mp_semaphore {
+    _private: [u8; 0],
+}
+
+impl Handle for mp_semaphore {
+    type Core = Semaphore;
+    const KIND: Kind = Kind::Semaphore;
+}
+
+/// How a semaphore is made.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct mp_semaphore_options {
+    /// Set by `mp_semaphore_options_init`.
+    pub size: usize,
+    /// The largest number of permits; 0 is none but the largest possible, 2147483647. Default 0.
+    pub max: u32,
+    /// Permits of a dead process come back. Not built yet: true is `MP_ERR_UNSUPPORTED`. Default false.
+    pub robust: mp_bool,
+}
+
+// SAFETY: repr(C), begins with its size, and every bit pattern is a value.
+unsafe impl CStruct for mp_semaphore_options {
+    const NAME: &'static str = "mp_semaphore_options";
+}
+
+impl Options for mp_semaphore_options {
+    fn defaults() -> mp_semaphore_options {
+        mp_semaphore_options { size: 0, max: 0, robust: false.into() }
+    }
+}
+
+/// Writes the defaults into a struct of `size` bytes. Programs call `mp_semaphore_options_init`.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID` if `options` is NULL or `size` absurd. *Threads*: thread-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_semaphore_options_defaults(
+    options: *mut mp_semaphore_options,
+    size: usize,
+) -> mp_status {
+    // SAFETY: `options` is NULL or has `size` bytes, as the header asks.
+    guard(|| unsafe { options::write_defaults(options, size) })
+}
+
+/// Makes a semaphore with `value` permits.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID` if `out` is NULL or `value` is more than the maximum; `MP_ERR_UNSUPPORTED` for
+/// `robust`; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for `mp_lock_new`.
+///
+/// *Ownership*: free it with `mp_semaphore_free`. *Threads*: thread-safe. *Processes*: a forked child has the handle
+/// too; others get one by a token.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_semaphore_new(
+    value: u32,
+    options: *const mp_semaphore_options,
+    out: *mut *mut mp_semaphore,
+) -> mp_status {
+    // SAFETY: `options` is NULL or as long as its size says, `out` NULL or writable, as the header asks.
+    unsafe { guard_new(out, || handle::create(make(value, &options::read(options)?)?)) }
+}
+
+fn make(value: u32, options: &mp_semaphore_options) -> Result<Semaphore> {
+    if options.robust.get() {
+        return Err(Error::new(Status::Unsupported, "mp_semaphore_options.robust is not built yet"));
+    }
+    Semaphore::new(value, options.max)
+}
+
+/// Makes a semaphore with `value` permits that never has more than those.
+///
+/// *Returns* as `mp_semaphore_new`. *Ownership*: free it with `mp_semaphore_free`. *Threads*: thread-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_bounded_semaphore_new(value: u32, out: *mut *mut mp_semaphore) -> mp_status {
+    // SAFETY: `out` is NULL or writable, as the header asks.
+    unsafe { guard_new(out, || handle::create(Semaphore::bounded(value)?)) }
+}
+
+/// Takes a permit, waiting for one up to `timeout` nanoseconds.
+///
+/// *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_INVALID`; `MP_ERR_STATE` as
+/// for `mp_lock_new`. *Threads*: thread-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_semaphore_acquire(semaphore: *mut mp_semaphore, timeout: i64) -> mp_status {
+    // SAFETY: the header asks that nobody frees the handle meanwhile.
+    guard(|| unsafe { handle::get(semaphore, "semaphore") }?.acquire(Deadline::after(timeout)))
+}
+
+/// Gives `n` permits, and wakes as many waiters.
+///
+/// *Returns* `MP_OK`; `MP_ERR_OVERFLOW` if there would be more than the maximum: then nothing has changed;
+/// `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_semaphore_release(semaphore: *mut mp_semaphore, n: u32) -> mp_status {
+    // SAFETY: the header asks that nobody frees the handle meanwhile.
+    guard(|| unsafe { handle::get(semaphore, "semaphore") }?.release(n))
+}
+
+/// Writes the number of permits at this moment into `*value`.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_semaphore_value(semaphore: *const mp_semaphore, value: *mut u32) -> mp_status {
+    guard(|| {
+        // SAFETY: nobody frees the handle meanwhile, and `value` is NULL or writable, as the header asks.
+        let (semaphore, value) = unsafe { (handle::get(semaphore, "semaphore")?, Out::new(value, "value")?) };
+        value.set(semaphore.value()?);
+        Ok(())
+    })
+}
+
+/// Writes the semaphore's token into `*out`.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself,
+/// see `mp_token_keep`. *Threads*: thread-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_semaphore_token(semaphore: *const mp_semaphore, out: *mut mp_token) -> mp_status {
+    guard(|| {
+        // SAFETY: nobody frees the handle meanwhile, and `out` is NULL or writable, as the header asks.
+        let (semaphore, out) = unsafe { (handle::get(semaphore, "semaphore")?, Out::new(out, "out")?) };
+        out.set(semaphore.token().into());
+        Ok(())
+    })
+}
+
+/// Makes a handle of the semaphore that a token names.
+///
+/// *Returns* `MP_OK`; `MP_ERR_STALE` if the semaphore has been destroyed; `MP_ERR_INVALID` if the token is NULL, not
+/// one of this family of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for
+/// `mp_lock_new`.
+///
+/// *Ownership*: free it with `mp_semaphore_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_semaphore_from_token(
+    token: *const mp_token,
+    out: *mut *mut mp_semaphore,
+) -> mp_status {
+    // SAFETY: `token` is NULL or readable, `out` NULL or writable, as the header asks.
+    unsafe { guard_new(out, || handle::create(Semaphore::from_token(&read_token(token)?)?)) }
+}
+
+/// Drops this process's handle; NULL is nothing. The semaphore goes with its last handle in any process.
+///
+/// *Threads*: thread-safe, but no other call may be using the handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_semaphore_free(semaphore: *mut mp_semaphore) {
+    // SAFETY: the header asks that nobody uses the handle any more.
+    unsafe { handle::free(semaphore, "semaphore") }
+}
