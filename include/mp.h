@@ -221,6 +221,22 @@ typedef struct mp_buffer mp_buffer;
 typedef struct mp_call mp_call;
 
 /**
+ * Ends blocking calls of this process: those of the threads that use it, once it is fired and until it is reset.
+ * It is this process's alone; a forked child has its own copy.
+ */
+typedef struct mp_cancel mp_cancel;
+
+/**
+ * A lock that processes share. It belongs to the process that acquired it, whichever thread that was: a thread
+ * that ends leaves it held. If the owning process ends in any way before the release, the next one who acquires
+ * the lock is told by `MP_OWNER_DEAD`; nobody waits for the dead.
+ *
+ * To signal between processes use a semaphore: a lock that one process acquires and another releases works, but
+ * says that its owner died when the first one ends in between.
+ */
+typedef struct mp_lock mp_lock;
+
+/**
  * A pool of worker processes. Each task reaches exactly one outcome: a worker that dies fails only the item in its
  * hands and is replaced. *Threads*: thread-safe. *Processes*: it belongs to the process that made it; in a forked
  * child `mp_pool_free` frees local memory, everything else is `MP_ERR_STATE`.
@@ -247,6 +263,12 @@ typedef struct mp_queue mp_queue;
  * else is `MP_ERR_STATE`. It may outlive the handle of its pool.
  */
 typedef struct mp_result mp_result;
+
+/**
+ * A semaphore that processes share: a number of permits. They belong to nobody: any thread of any process may
+ * release, and what a dead process had acquired does not come back.
+ */
+typedef struct mp_semaphore mp_semaphore;
 
 /**
  * What a call answered: `MP_OK` (0) is success, a positive number is success with a notice, a negative number
@@ -290,6 +312,25 @@ typedef struct mp_process_options {
     int32_t start_method;
 } mp_process_options;
 
+/**
+ * A name for a shared object: 32 plain bytes, which may be copied anywhere, into a struct, a message or a
+ * task's argument, and give a handle in any process of the family. The token of a destroyed object is refused.
+ */
+typedef struct mp_token {
+    /** Nobody's business. */
+    uint8_t bytes[32];
+} mp_token;
+
+/** How a semaphore is made. */
+typedef struct mp_semaphore_options {
+    /** Set by `mp_semaphore_options_init`. */
+    size_t size;
+    /** The largest number of permits; 0 is none but the largest possible, 2147483647. Default 0. */
+    uint32_t max;
+    /** Permits of a dead process come back. Not built yet: true is `MP_ERR_UNSUPPORTED`. Default false. */
+    bool robust;
+} mp_semaphore_options;
+
 /** How a queue is made. Set up by `mp_queue_options_init`. */
 typedef struct mp_queue_options {
     /** Set by `mp_queue_options_init`. */
@@ -308,15 +349,6 @@ typedef struct mp_queue_options {
      */
     bool redeliver;
 } mp_queue_options;
-
-/**
- * A name for a shared object: 32 plain bytes, which may be copied anywhere, into a struct, a message or a
- * task's argument, and give a handle in any process of the family. The token of a destroyed object is refused.
- */
-typedef struct mp_token {
-    /** Nobody's business. */
-    uint8_t bytes[32];
-} mp_token;
 
 /** How a pool is made. Set up by `mp_pool_options_init`. */
 typedef struct mp_pool_options {
@@ -525,7 +557,7 @@ MP_API const void *mp_buffer_data(const mp_buffer *buffer);
 MP_API size_t mp_buffer_len(const mp_buffer *buffer);
 
 /** Frees a buffer. NULL is fine. */
-MP_API void mp_buffer_free(struct mp_buffer *buffer);
+MP_API void mp_buffer_free(mp_buffer *buffer);
 
 /**
  * How many arguments the call has.
@@ -548,7 +580,7 @@ MP_API mp_slice mp_call_arg(const mp_call *call, size_t i);
  * *Returns* `MP_OK`; `MP_ERR_INVALID` for a NULL `call`, or NULL `data` with a `len`; `MP_ERR_NO_MEMORY`.
  * *Ownership*: `data` stays the caller's.
  */
-MP_API mp_status mp_call_return(struct mp_call *call, const void *data, size_t len);
+MP_API mp_status mp_call_return(mp_call *call, const void *data, size_t len);
 
 /**
  * Room for a result of `len` bytes, to be written in place: nothing is copied. What was returned before is
@@ -557,7 +589,7 @@ MP_API mp_status mp_call_return(struct mp_call *call, const void *data, size_t l
  * *Returns* the room, aligned to 16 bytes; NULL on failure, which `mp_last_error` explains. *Lifetime*: until the
  * next `mp_call_return` or `mp_call_return_buffer`, or until the function returns.
  */
-MP_API void *mp_call_return_buffer(struct mp_call *call, size_t len);
+MP_API void *mp_call_return_buffer(mp_call *call, size_t len);
 
 /**
  * Says that the call has failed, and why. A task's submitter gets code and message; a process writes the message to
@@ -567,14 +599,14 @@ MP_API void *mp_call_return_buffer(struct mp_call *call, size_t len);
  * *Returns* `MP_OK`; `MP_ERR_INVALID` for a NULL `call`. *Ownership*: `message` is copied; NULL means no text, and
  * what is not UTF-8 in it is replaced.
  */
-MP_API mp_status mp_call_fail(struct mp_call *call, int32_t code, const char *message);
+MP_API mp_status mp_call_fail(mp_call *call, int32_t code, const char *message);
 
 /**
  * Writes the defaults into options of `size` bytes; programs call `mp_process_options_init`.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` for NULL or a size that no such struct has.
  */
-MP_API mp_status mp_process_options_defaults(struct mp_process_options *options, size_t size);
+MP_API mp_status mp_process_options_defaults(mp_process_options *options, size_t size);
 
 /**
  * Makes a process that will call `fn` with `nargs` arguments. It is not started yet. `options` NULL means the
@@ -598,7 +630,7 @@ MP_API mp_status mp_process_new(mp_fn function, const mp_slice *args, size_t nar
  * in no loaded object and can't travel to a spawned child: register it by name; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`.
  * After a failure there is no child, and it may be tried again.
  */
-MP_API mp_status mp_process_start(struct mp_process *process);
+MP_API mp_status mp_process_start(mp_process *process);
 
 /**
  * Waits until the process has ended. It may be called again and by several threads. `mp_process_exitcode` then says
@@ -606,7 +638,7 @@ MP_API mp_status mp_process_start(struct mp_process *process);
  *
  * *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_CANCELLED`.
  */
-MP_API mp_status mp_process_join(struct mp_process *process, int64_t timeout);
+MP_API mp_status mp_process_join(mp_process *process, int64_t timeout);
 
 /**
  * Sends SIGTERM to the process, and to nobody else. Its own children go on.
@@ -614,7 +646,7 @@ MP_API mp_status mp_process_join(struct mp_process *process, int64_t timeout);
  * *Returns* `MP_OK`, also if it has ended already; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`;
  * `MP_ERR_SYSTEM`.
  */
-MP_API mp_status mp_process_terminate(struct mp_process *process);
+MP_API mp_status mp_process_terminate(mp_process *process);
 
 /**
  * Sends SIGKILL to the process, as `mp_process_terminate` does SIGTERM. It dies at once; what it held of libmp's is
@@ -622,14 +654,14 @@ MP_API mp_status mp_process_terminate(struct mp_process *process);
  *
  * *Returns* as `mp_process_terminate`.
  */
-MP_API mp_status mp_process_kill(struct mp_process *process);
+MP_API mp_status mp_process_kill(mp_process *process);
 
 /**
  * Sends a signal to the process, as `mp_process_terminate` does SIGTERM.
  *
  * *Returns* as `mp_process_terminate`; `MP_ERR_INVALID` for a number that is no signal.
  */
-MP_API mp_status mp_process_signal(struct mp_process *process, int32_t signal);
+MP_API mp_status mp_process_signal(mp_process *process, int32_t signal);
 
 /**
  * Ends the use of a process that was never started or has ended: from then on only its name and description are
@@ -637,7 +669,7 @@ MP_API mp_status mp_process_signal(struct mp_process *process, int32_t signal);
  *
  * *Returns* `MP_OK`; `MP_ERR_STATE` while the process runs.
  */
-MP_API mp_status mp_process_close(struct mp_process *process);
+MP_API mp_status mp_process_close(mp_process *process);
 
 /**
  * How the process ended: 0 to 255, the low byte of what the function returned or of what was given to `exit`; -N if
@@ -683,14 +715,156 @@ MP_API mp_status mp_process_repr(const mp_process *process, char *buf, size_t ca
  * Drops the handle; NULL is fine. A running process goes on, and is waited for when this process exits unless it
  * is a daemon.
  */
-MP_API void mp_process_free(struct mp_process *process);
+MP_API void mp_process_free(mp_process *process);
+
+/**
+ * Makes a free lock.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` if `out` is NULL; `MP_ERR_STATE` in a process without
+ * a part in its parent's arena (made by a raw clone, or forked when there was no room for one more).
+ *
+ * *Ownership*: free it with `mp_lock_free`. *Threads*: thread-safe. *Processes*: a forked child has the handle
+ * too; others get one by a token.
+ */
+MP_API mp_status mp_lock_new(mp_lock **out);
+
+/**
+ * Acquires the lock for this process, waiting up to `timeout` nanoseconds.
+ *
+ * *Returns* `MP_OK`; `MP_OWNER_DEAD` (acquired, but the last owner died holding it: what the lock protects may
+ * be half-written); `MP_ERR_TIMEOUT`, also if this process holds it already; `MP_ERR_CANCELLED` (see
+ * `mp_cancel_use`); `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Threads*: thread-safe; threads of one process exclude each other too. *Processes*: a child that was forked
+ * while its parent held the lock does not hold it.
+ */
+MP_API mp_status mp_lock_acquire(mp_lock *lock, int64_t timeout);
+
+/**
+ * Releases the lock, whoever holds it: any thread of any process may do so.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_OVERFLOW` if the lock is free; `MP_ERR_INVALID`; `MP_ERR_STATE` as for
+ * `mp_lock_new`. Releasing for an owner that has died is fine; the next one to acquire is told all the same.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_lock_release(mp_lock *lock);
+
+/**
+ * Writes the pid of the process that holds the lock into `*pid`; 0 if it is free, or its owner is known to have
+ * died. It may have changed by the time the caller looks.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_lock_owner(const mp_lock *lock, int32_t *pid);
+
+/**
+ * Writes the lock's token into `*out`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself,
+ * see `mp_token_keep`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_lock_token(const mp_lock *lock, mp_token *out);
+
+/**
+ * Makes a handle of the lock that a token names.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the lock has been destroyed; `MP_ERR_INVALID` if the token is NULL, not one
+ * of this family of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_lock_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_lock_from_token(const mp_token *token, mp_lock **out);
+
+/**
+ * Drops this process's handle; NULL is nothing. The lock goes with its last handle in any process. Freeing the
+ * handle does not release the lock.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_lock_free(mp_lock *lock);
+
+/**
+ * Writes the defaults into a struct of `size` bytes. Programs call `mp_semaphore_options_init`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if `options` is NULL or `size` absurd. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_semaphore_options_defaults(mp_semaphore_options *options, size_t size);
+
+/**
+ * Makes a semaphore with `value` permits.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if `out` is NULL or `value` is more than the maximum; `MP_ERR_UNSUPPORTED` for
+ * `robust`; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_semaphore_free`. *Threads*: thread-safe. *Processes*: a forked child has the handle
+ * too; others get one by a token.
+ */
+MP_API mp_status mp_semaphore_new(uint32_t value, const mp_semaphore_options *options, mp_semaphore **out);
+
+/**
+ * Makes a semaphore with `value` permits that never has more than those.
+ *
+ * *Returns* as `mp_semaphore_new`. *Ownership*: free it with `mp_semaphore_free`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_bounded_semaphore_new(uint32_t value, mp_semaphore **out);
+
+/**
+ * Takes a permit, waiting for one up to `timeout` nanoseconds.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_INVALID`; `MP_ERR_STATE` as
+ * for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_semaphore_acquire(mp_semaphore *semaphore, int64_t timeout);
+
+/**
+ * Gives `n` permits, and wakes as many waiters.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_OVERFLOW` if there would be more than the maximum: then nothing has changed;
+ * `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_semaphore_release(mp_semaphore *semaphore, uint32_t n);
+
+/**
+ * Writes the number of permits at this moment into `*value`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_semaphore_value(const mp_semaphore *semaphore, uint32_t *value);
+
+/**
+ * Writes the semaphore's token into `*out`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself,
+ * see `mp_token_keep`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_semaphore_token(const mp_semaphore *semaphore, mp_token *out);
+
+/**
+ * Makes a handle of the semaphore that a token names.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the semaphore has been destroyed; `MP_ERR_INVALID` if the token is NULL, not
+ * one of this family of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_semaphore_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_semaphore_from_token(const mp_token *token, mp_semaphore **out);
+
+/**
+ * Drops this process's handle; NULL is nothing. The semaphore goes with its last handle in any process.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_semaphore_free(mp_semaphore *semaphore);
 
 /**
  * Writes the defaults into options of `size` bytes. Programs call `mp_queue_options_init`.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` if options is NULL or the size impossible.
  */
-MP_API mp_status mp_queue_options_defaults(struct mp_queue_options *options, size_t size);
+MP_API mp_status mp_queue_options_defaults(mp_queue_options *options, size_t size);
 
 /**
  * Makes an empty queue. NULL options mean the defaults: unbounded, first in first out.
@@ -706,7 +880,7 @@ MP_API mp_status mp_queue_new(const mp_queue_options *options, mp_queue **out);
  * *Returns* `MP_OK`; `MP_ERR_FULL` if there was no room in time; `MP_ERR_CLOSED`; `MP_ERR_CANCELLED`;
  * `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. On failure nothing was put.
  */
-MP_API mp_status mp_queue_put(struct mp_queue *queue, const void *data, size_t len, int64_t timeout);
+MP_API mp_status mp_queue_put(mp_queue *queue, const void *data, size_t len, int64_t timeout);
 
 /**
  * Takes the next message, waiting for one for `timeout` nanoseconds at the longest. Long messages are handed over
@@ -716,7 +890,7 @@ MP_API mp_status mp_queue_put(struct mp_queue *queue, const void *data, size_t l
  * drained; `MP_ERR_CANCELLED`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. *Ownership*: the caller frees the buffer
  * with `mp_buffer_free`.
  */
-MP_API mp_status mp_queue_get(struct mp_queue *queue, int64_t timeout, mp_buffer **out);
+MP_API mp_status mp_queue_get(mp_queue *queue, int64_t timeout, mp_buffer **out);
 
 /**
  * Copies the next message into `buf`, which has room for `cap` bytes, and sets `*len`.
@@ -724,7 +898,7 @@ MP_API mp_status mp_queue_get(struct mp_queue *queue, int64_t timeout, mp_buffer
  * *Returns* as `mp_queue_get`, and `MP_ERR_TOO_LARGE` if the message has more than `cap` bytes: then it stays in
  * the queue, and `*len` says how many are needed.
  */
-MP_API mp_status mp_queue_get_into(struct mp_queue *queue, void *buf, size_t cap, size_t *len, int64_t timeout);
+MP_API mp_status mp_queue_get_into(mp_queue *queue, void *buf, size_t cap, size_t *len, int64_t timeout);
 
 /**
  * How many messages are in the queue at this moment.
@@ -739,7 +913,7 @@ MP_API mp_status mp_queue_size(const mp_queue *queue, size_t *size);
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a process that has no part in the arena.
  */
-MP_API mp_status mp_queue_close(struct mp_queue *queue);
+MP_API mp_status mp_queue_close(mp_queue *queue);
 
 /**
  * Writes the queue's token: 32 bytes that name it in every process of the family.
@@ -760,14 +934,14 @@ MP_API mp_status mp_queue_from_token(const mp_token *token, mp_queue **out);
  * Drops this process's handle; the queue goes, with its messages, with the last handle in any process. NULL is
  * fine.
  */
-MP_API void mp_queue_free(struct mp_queue *queue);
+MP_API void mp_queue_free(mp_queue *queue);
 
 /**
  * Writes the defaults into options of `size` bytes. Programs call `mp_pool_options_init`.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` if options is NULL or the size impossible.
  */
-MP_API mp_status mp_pool_options_defaults(struct mp_pool_options *options, size_t size);
+MP_API mp_status mp_pool_options_defaults(mp_pool_options *options, size_t size);
 
 /**
  * Makes a pool and starts its workers. NULL options mean the defaults. Forked workers have the memory of this
@@ -788,7 +962,7 @@ MP_API mp_status mp_pool_new(const mp_pool_options *options, mp_pool **out);
  * same pool; `MP_ERR_INVALID`; `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees the buffer with
  * `mp_buffer_free`.
  */
-MP_API mp_status mp_pool_apply(struct mp_pool *pool, mp_fn fn, const mp_slice *args, size_t nargs, mp_buffer **out);
+MP_API mp_status mp_pool_apply(mp_pool *pool, mp_fn fn, const mp_slice *args, size_t nargs, mp_buffer **out);
 
 /**
  * Submits one task: `fn` with these arguments. Does not wait.
@@ -797,7 +971,7 @@ MP_API mp_status mp_pool_apply(struct mp_pool *pool, mp_fn fn, const mp_slice *a
  * `MP_ERR_NO_MEMORY`. A refused submission has no callback. *Ownership*: the arguments are copied; the caller frees
  * the result with `mp_result_free`; `out` may be NULL when options are given.
  */
-MP_API mp_status mp_pool_apply_async(struct mp_pool *pool, mp_fn fn, const mp_slice *args, size_t nargs,
+MP_API mp_status mp_pool_apply_async(mp_pool *pool, mp_fn fn, const mp_slice *args, size_t nargs,
     const mp_task_options *options, mp_result **out);
 
 /**
@@ -809,7 +983,7 @@ MP_API mp_status mp_pool_apply_async(struct mp_pool *pool, mp_fn fn, const mp_sl
  * `MP_ERR_BROKEN`, `MP_ERR_STATE` in a callback of the same pool, `MP_ERR_INVALID`, `MP_ERR_NO_MEMORY`.
  * *Ownership*: the caller frees the result with `mp_result_free`.
  */
-MP_API mp_status mp_pool_map(struct mp_pool *pool, mp_fn fn, const mp_slice *items, size_t n, size_t chunksize,
+MP_API mp_status mp_pool_map(mp_pool *pool, mp_fn fn, const mp_slice *items, size_t n, size_t chunksize,
     mp_result **out);
 
 /**
@@ -817,7 +991,7 @@ MP_API mp_status mp_pool_map(struct mp_pool *pool, mp_fn fn, const mp_slice *ite
  *
  * *Returns* and *Ownership* as `mp_pool_apply_async`. With `n` 0 the result is ready at once, callback included.
  */
-MP_API mp_status mp_pool_map_async(struct mp_pool *pool, mp_fn fn, const mp_slice *items, size_t n, size_t chunksize,
+MP_API mp_status mp_pool_map_async(mp_pool *pool, mp_fn fn, const mp_slice *items, size_t n, size_t chunksize,
     const mp_task_options *options, mp_result **out);
 
 /**
@@ -825,7 +999,7 @@ MP_API mp_status mp_pool_map_async(struct mp_pool *pool, mp_fn fn, const mp_slic
  *
  * *Returns* and *Ownership* as `mp_pool_map`.
  */
-MP_API mp_status mp_pool_starmap(struct mp_pool *pool, mp_fn fn, const mp_args *items, size_t n, size_t chunksize,
+MP_API mp_status mp_pool_starmap(mp_pool *pool, mp_fn fn, const mp_args *items, size_t n, size_t chunksize,
     mp_result **out);
 
 /**
@@ -833,8 +1007,8 @@ MP_API mp_status mp_pool_starmap(struct mp_pool *pool, mp_fn fn, const mp_args *
  *
  * *Returns* and *Ownership* as `mp_pool_apply_async`.
  */
-MP_API mp_status mp_pool_starmap_async(struct mp_pool *pool, mp_fn fn, const mp_args *items, size_t n,
-    size_t chunksize, const mp_task_options *options, mp_result **out);
+MP_API mp_status mp_pool_starmap_async(mp_pool *pool, mp_fn fn, const mp_args *items, size_t n, size_t chunksize,
+    const mp_task_options *options, mp_result **out);
 
 /**
  * Closes the pool: submissions answer `MP_ERR_CLOSED` from now on; what was submitted is finished, then the
@@ -842,7 +1016,7 @@ MP_API mp_status mp_pool_starmap_async(struct mp_pool *pool, mp_fn fn, const mp_
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a forked child.
  */
-MP_API mp_status mp_pool_close(struct mp_pool *pool);
+MP_API mp_status mp_pool_close(mp_pool *pool);
 
 /**
  * Ends the workers at once by SIGKILL. Every item without an outcome gets `MP_ERR_CANCELLED`, and every callback
@@ -850,7 +1024,7 @@ MP_API mp_status mp_pool_close(struct mp_pool *pool);
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a forked child.
  */
-MP_API mp_status mp_pool_terminate(struct mp_pool *pool);
+MP_API mp_status mp_pool_terminate(mp_pool *pool);
 
 /**
  * Waits until all workers have gone and all callbacks have returned, for `timeout` nanoseconds at the longest.
@@ -858,17 +1032,17 @@ MP_API mp_status mp_pool_terminate(struct mp_pool *pool);
  * *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_STATE` before `mp_pool_close` or `mp_pool_terminate`, in a callback
  * of the same pool, and in a forked child; `MP_ERR_CANCELLED`; `MP_ERR_INVALID`.
  */
-MP_API mp_status mp_pool_join(struct mp_pool *pool, int64_t timeout);
+MP_API mp_status mp_pool_join(mp_pool *pool, int64_t timeout);
 
 /** Terminates the pool and frees it. Results that were made by it stay usable until they are freed. NULL is fine. */
-MP_API void mp_pool_free(struct mp_pool *pool);
+MP_API void mp_pool_free(mp_pool *pool);
 
 /**
  * Writes the defaults into options of `size` bytes. Programs call `mp_task_options_init`.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` if options is NULL or the size impossible.
  */
-MP_API mp_status mp_task_options_defaults(struct mp_task_options *options, size_t size);
+MP_API mp_status mp_task_options_defaults(mp_task_options *options, size_t size);
 
 /**
  * Waits until the result is ready, for `timeout` nanoseconds at the longest.
@@ -937,7 +1111,71 @@ MP_API mp_status mp_result_error_at(const mp_result *result, size_t i, mp_task_e
 MP_API mp_status mp_result_progress(const mp_result *result, size_t *done, size_t *total);
 
 /** Frees a result. Its task goes on, and its callbacks come all the same. NULL is fine. */
-MP_API void mp_result_free(struct mp_result *result);
+MP_API void mp_result_free(mp_result *result);
+
+/**
+ * Makes a cancel object that is not fired.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if `out` is NULL; `MP_ERR_NO_MEMORY`.
+ *
+ * *Ownership*: free it with `mp_cancel_free`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_cancel_new(mp_cancel **out);
+
+/**
+ * Ends the waits of all threads that use it: they answer `MP_ERR_CANCELLED`, and so do the waits that those threads
+ * begin, until `mp_cancel_reset`. A call that need not wait is not cancelled.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`.
+ *
+ * *Threads*: thread-safe, and async-signal-safe for a live handle.
+ */
+MP_API mp_status mp_cancel_fire(mp_cancel *cancel);
+
+/**
+ * Makes the object as new: waits that begin from now on are not ended by an earlier fire.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_cancel_reset(mp_cancel *cancel);
+
+/**
+ * From now on this thread's blocking calls end when the object is fired; with NULL, nothing ends them. A thread uses
+ * one object at a time, any number of threads may use the same one.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Threads*: it is about the calling thread. *Processes*: in a forked child the
+ * thread that forked goes on using its copy.
+ */
+MP_API mp_status mp_cancel_use(mp_cancel *cancel);
+
+/**
+ * Frees the object; NULL is nothing. A thread that still uses it is not cancelled by it any more; it should choose
+ * another, or none, by `mp_cancel_use`. The calling thread need not.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle, `mp_cancel_fire` in a signal handler included.
+ */
+MP_API void mp_cancel_free(mp_cancel *cancel);
+
+/**
+ * Keeps the object of a token alive without any handle, until `mp_token_drop`: for a token in flight, which may be
+ * the last trace of its object. May be called several times; each needs its drop. A keep belongs to nobody, and
+ * outlives the process that made it.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the object has been destroyed; `MP_ERR_INVALID` if the token is NULL or not
+ * one of this family of processes; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_token_keep(const mp_token *token);
+
+/**
+ * Ends one `mp_token_keep`, of this or any other process. If there is no handle and no other keep, the object goes.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_OVERFLOW` if the token is not kept; otherwise as `mp_token_keep`.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_token_drop(const mp_token *token);
 
 /** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
 static inline mp_status mp_pool_options_init(mp_pool_options *options) {
@@ -952,6 +1190,11 @@ static inline mp_status mp_process_options_init(mp_process_options *options) {
 /** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
 static inline mp_status mp_queue_options_init(mp_queue_options *options) {
     return mp_queue_options_defaults(options, sizeof *options);
+}
+
+/** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
+static inline mp_status mp_semaphore_options_init(mp_semaphore_options *options) {
+    return mp_semaphore_options_defaults(options, sizeof *options);
 }
 
 /** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */

@@ -332,8 +332,14 @@ fn lost() -> Error {
     )
 }
 
+/// Whether valgrind runs this process. Its leak checker reads every mapped byte, backed or not, in each process.
+fn under_memcheck() -> bool {
+    std::env::var_os("LD_PRELOAD").is_some_and(|list| list.to_string_lossy().contains("vgpreload"))
+}
+
 fn wanted_bytes() -> Result<u64> {
     let wanted = match std::env::var_os("MP_ARENA_BYTES") {
+        None if under_memcheck() => LEAST,
         None => procfs::physical_memory().min(MOST),
         Some(text) => {
             text.to_str().and_then(|t| t.trim().parse::<u64>().ok()).filter(|n| *n >= LEAST).ok_or_else(

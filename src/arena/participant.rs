@@ -93,6 +93,9 @@ impl Arena {
         let slot = self.slot(owner.slot());
         let seen = Life::new(State::Pending, owner.generation(), 0, 0);
         let known = Life::new(State::Pending, owner.generation(), 0, pid);
+        if self.life(owner.slot()) != seen {
+            return;
+        }
         slot.start_time.store(procfs::start_time(pid as i32).unwrap_or(0), Ordering::Relaxed);
         let _ = slot.life.compare_exchange(seen.0, known.0, Ordering::AcqRel, Ordering::Relaxed);
     }
@@ -104,6 +107,19 @@ impl Arena {
             self.declare_dead(owner.slot(), life);
             self.settle_pending();
         }
+    }
+
+    /// The slots that a dead process made for children it was about to fork are given up at once. Only for a parent
+    /// whose children die with it: others may still take theirs over.
+    pub fn abandon_children_of(&self, parent: Owner) {
+        for number in 1..self.header().slots_used.load(Ordering::Acquire) {
+            let life = self.life(number);
+            let of_parent = self.slot(number).parent.load(Ordering::Acquire) == parent.bits();
+            if of_parent && life.state() == State::Pending && life.pid() == 0 {
+                self.declare_dead(number, life);
+            }
+        }
+        self.sweep();
     }
 
     /// This process takes over the slot that its parent made for it.

@@ -10,7 +10,7 @@ use crate::arena::{event, Arena, BlockRef, Holder, Obituary, Owner};
 use crate::error::{Error, Result, Status};
 use crate::process::start::StartMethod;
 use crate::process::target::{self, Target};
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{self, Deadline};
 use crate::sys::fork::LocalLock;
 use crate::sys::function::Function;
 use crate::sys::pidfd::PidFd;
@@ -32,9 +32,13 @@ pub(super) struct Shared {
     pub(super) method: StartMethod,
     /// How many objects were loaded when the zygote was made: what was loaded later it does not have.
     pub(super) loaded: AtomicU64,
+    /// The function of the last submission to spawned workers, when so many objects were loaded, as it travels.
+    known: LocalLock<Option<(Function, u64, Vec<u8>)>>,
     pub(super) host: LocalLock<Host>,
     /// Becomes 1 when no process of the pool is left.
     gone: AtomicU32,
+    /// When it was terminated, in nanoseconds on the monotonic clock.
+    terminated_at: AtomicU64,
     /// Rung when `gone` or the service's list changes.
     pub(super) changed: Futex,
 }
@@ -53,12 +57,14 @@ pub(super) struct Host {
     /// Results whose callbacks are due, in order of submission.
     pub(super) watched: VecDeque<JobResult>,
     pub(super) serving: bool,
-    /// Spawned workers in a row that ended before they had begun to work.
+    /// Children in a row that ended before they had begun to work.
     stillborn: u32,
 }
 
 /// So many of them break the pool.
 const HOPELESS: u32 = 20;
+/// How long a zygote has for leaving after its workers were killed.
+const PATIENCE: i64 = 1_000_000_000;
 
 impl Shared {
     pub(super) fn make(processes: u32, method: StartMethod, name: String) -> Result<Arc<Shared>> {
@@ -78,8 +84,10 @@ impl Shared {
             name,
             method,
             loaded: AtomicU64::new(0),
+            known: LocalLock::new(None),
             host: LocalLock::new(Host::default()),
             gone: AtomicU32::new(0),
+            terminated_at: AtomicU64::new(0),
             changed: Futex::new(0),
         }))
     }
@@ -119,11 +127,20 @@ impl Shared {
 
     /// The function as it reaches the pool's workers.
     fn target(&self, function: Function) -> Result<Vec<u8>> {
-        let target = match self.method {
-            StartMethod::Spawn => Target::for_exec(function)?,
-            _ => Target::for_zygote(function, self.loaded.load(Ordering::Relaxed))?,
-        };
-        Ok(target.encode())
+        if self.method != StartMethod::Spawn {
+            return Ok(Target::for_zygote(function, self.loaded.load(Ordering::Relaxed))?.encode());
+        }
+        // To find the object of a function reads files: most submissions are of the one before.
+        let loaded = target::loaded();
+        let mut known = self.known.lock();
+        match &*known {
+            Some((same, at, encoded)) if (*same, *at) == (function, loaded) => Ok(encoded.clone()),
+            _ => {
+                let encoded = Target::for_exec(function)?.encode();
+                *known = Some((function, loaded, encoded.clone()));
+                Ok(encoded)
+            }
+        }
     }
 
     /// Submits a job.
@@ -158,7 +175,9 @@ impl Shared {
             host.watched.push_back(result.clone());
         }
         drop(host);
-        wait::notify(self.arena(), &self.cell.work, (count as u32).min(self.cell.workers()));
+        if count > 0 {
+            wait::notify(self.arena(), &self.cell.work, (count as u32).min(self.cell.workers()));
+        }
         if has_callbacks {
             wait::notify(self.arena(), &self.cell.outcomes, u32::MAX);
         }
@@ -249,12 +268,16 @@ impl Shared {
         Ok(())
     }
 
-    /// Ends the pool's processes and cancels what has no outcome.
+    /// Ends the pool's processes and cancels what has no outcome. The zygote collects its workers and leaves.
     pub(super) fn terminate(&self) {
-        self.cell.enter_state(TERMINATED);
+        if self.cell.enter_state(TERMINATED) {
+            self.terminated_at.store(clock::now() as u64, Ordering::Relaxed);
+        }
         let host = self.host.lock();
-        for child in host.children.iter().flatten() {
-            let _ = child.send_signal(libc::SIGKILL);
+        if self.method == StartMethod::Spawn {
+            Self::kill(&host);
+        } else {
+            workers::kill_forked(self.arena(), &self.cell);
         }
         let nobody_left = host.children.iter().all(Option::is_none);
         mend::end_all(self.arena(), &self.cell, &WorkerRecord::unneeded());
@@ -264,18 +287,30 @@ impl Shared {
         }
     }
 
+    fn kill(host: &Host) {
+        for child in host.children.iter().flatten() {
+            let _ = child.send_signal(libc::SIGKILL);
+        }
+    }
+
     /// The pool has no workers and can't get any: whatever has no outcome fails.
     pub(super) fn break_up(&self, why: &str) {
         crate::sys::log::say(crate::sys::log::ERROR, &format!("{}: {why}", self.name));
         self.cell.enter_state(BROKEN);
+        self.end_all();
+    }
+
+    /// Gives every item an outcome, now that the pool is terminated or broken. Submissions are refused by then, or
+    /// are in the table.
+    pub(super) fn end_all(&self) {
         let _host = self.host.lock();
         mend::end_all(self.arena(), &self.cell, &WorkerRecord::unneeded());
     }
 
-    /// Mends the pool after a child's end, as its host.
-    pub(super) fn mend(&self, fate: impl Fn(Owner) -> Option<Obituary>) {
+    /// Mends the pool after a child's end, as its host. True if items are queued.
+    pub(super) fn mend(&self, fate: impl Fn(Owner) -> Option<Obituary>) -> bool {
         let _host = self.host.lock();
-        mend::mend(self.arena(), &self.cell, &WorkerRecord::unneeded(), fate);
+        mend::mend(self.arena(), &self.cell, &WorkerRecord::unneeded(), fate)
     }
 
     /// Whether a job waits for workers.
@@ -287,11 +322,28 @@ impl Shared {
         })
     }
 
-    /// A spawned worker ended before it had begun; true when it is time to give up.
-    pub(super) fn count_stillborn(&self) -> bool {
+    /// A child has ended; true when so many in a row had not even begun that it is time to give up.
+    pub(super) fn is_hopeless(&self, began: bool) -> bool {
         let mut host = self.host.lock();
-        host.stillborn += 1;
+        host.stillborn = if began { 0 } else { host.stillborn + 1 };
         host.stillborn > HOPELESS
+    }
+
+    /// Whether no child but this one is left.
+    pub(super) fn is_last_child(&self, index: usize) -> bool {
+        let host = self.host.lock();
+        host.children.iter().enumerate().all(|(i, child)| i == index || child.is_none())
+    }
+
+    /// A child has ended and gets no successor.
+    pub(super) fn forget_child(&self, index: usize) {
+        let mut host = self.host.lock();
+        host.children[index] = None;
+        let alone = host.children.iter().all(Option::is_none);
+        drop(host);
+        if alone {
+            self.all_gone();
+        }
     }
 
     /// No process of the pool is left.
@@ -310,9 +362,25 @@ impl Shared {
         self.gone.load(Ordering::Acquire) != 0
     }
 
-    /// Waits until no process is left and no callback is due.
-    pub(super) fn join(&self, deadline: Deadline) -> Result<()> {
-        let mut waiter = Waiter::new(self.arena(), deadline);
+    /// Waits until no process is left and no callback is due; `cancellable` says whether this thread's cancel object
+    /// ends the wait.
+    pub(super) fn join(&self, deadline: Deadline, cancellable: bool) -> Result<()> {
+        if self.cell.state() >= TERMINATED {
+            let limit = self.terminated_at.load(Ordering::Relaxed) as i64 + PATIENCE;
+            match self.await_end(deadline.earlier(limit), cancellable) {
+                // A zygote that is stopped, or waits for what is no worker of its own any more.
+                Err(error) if error.status() == Status::Timeout && clock::now() >= limit => {
+                    Self::kill(&self.host.lock());
+                }
+                ended => return ended,
+            }
+        }
+        self.await_end(deadline, cancellable)
+    }
+
+    fn await_end(&self, deadline: Deadline, cancellable: bool) -> Result<()> {
+        let waiter = Waiter::new(self.arena(), deadline);
+        let mut waiter = if cancellable { waiter } else { waiter.uncancelled() };
         let over = || (self.is_gone() && self.host.lock().watched.is_empty()).then_some(());
         event::wait(&self.changed, &mut waiter, over, || over().is_some())
             .map_err(|end| crate::sync::ended(end, "the pool has not ended yet"))

@@ -178,18 +178,20 @@ pub(crate) fn settle_part(arena: &Arena, entry: &Entry) {
     entry.become_kind(if linked { kind::FREE } else { kind::PRIVATE });
 }
 
-/// A result that was being handed over: it is the job's if the item has its outcome and names it.
+/// A result that was being handed over: it is the job's if the item has its outcome by it. An item that was
+/// cancelled meanwhile may name it, but does not own it.
 pub(crate) fn settle_result(arena: &Arena, entry: &Entry) {
     let (block, item, _) = entry.words();
     let item = arena.at::<Item>(item);
-    let handed_over = item.state().is_final() && item.result.load(Ordering::Relaxed) == block;
+    let handed_over = item.state().owns_result() && item.result.load(Ordering::Relaxed) == block;
     entry.become_kind(if handed_over { kind::FREE } else { kind::PRIVATE });
 }
 
 /// Takes apart the pool at `offset`: its jobs, tables and records.
 pub(crate) fn destroy(arena: &Arena, offset: u64) {
     let cell = arena.at::<PoolCell>(offset);
-    if cell.table.load(Ordering::Acquire) != 0 {
+    // Who took it apart before may have given the table back without having said so.
+    if arena.is_held(BlockRef::from_bits(cell.table.load(Ordering::Acquire))) {
         for position in 0..cell.capacity(arena) {
             let word = cell.job_word(arena, position);
             let block = BlockRef::from_bits(word.load(Ordering::Acquire));

@@ -208,6 +208,12 @@ impl State {
     pub(super) fn is_final(self) -> bool {
         matches!(self, State::Done | State::Failed(_))
     }
+
+    /// Whether the block that the item names is the item's. A cancelled one may name that of a worker that came too
+    /// late.
+    pub(super) fn owns_result(self) -> bool {
+        matches!(self, State::Done | State::Failed(Reason::Task))
+    }
 }
 
 impl Item {
@@ -236,10 +242,6 @@ impl<'a> Job<'a> {
 
     /// Where a block's job begins, and how many bytes more it may need for that.
     pub(super) const SLACK: u64 = 64;
-
-    pub(super) fn arena(&self) -> &'a Arena {
-        self.arena
-    }
 
     pub(super) fn count(&self) -> u32 {
         self.head.count.load(Ordering::Relaxed)
@@ -308,9 +310,7 @@ impl<'a> Job<'a> {
         for index in 0..self.count() {
             let item = self.item(index);
             let result = BlockRef::from_bits(item.result.load(Ordering::Relaxed));
-            // A cancelled item may name the block of a worker that came too late.
-            let owns = matches!(item.state(), State::Done | State::Failed(Reason::Task));
-            if owns && !result.is_none() {
+            if item.state().owns_result() && !result.is_none() {
                 self.arena.release_block(result);
             }
         }
@@ -336,7 +336,13 @@ impl PoolCell {
 
     /// Leaves the open state, or the closed one for a worse.
     pub(super) fn enter_state(&self, state: u32) -> bool {
-        self.state.fetch_max(state, Ordering::AcqRel) < state
+        self.state.fetch_max(state, Ordering::SeqCst) < state
+    }
+
+    /// The positions of the table that are in use, a few more perhaps.
+    pub(super) fn positions(&self) -> std::ops::Range<u64> {
+        let low = self.low.load(Ordering::Acquire);
+        low..self.tail.load(Ordering::Acquire)
     }
 
     pub(super) fn workers(&self) -> u32 {
@@ -435,13 +441,14 @@ impl PoolCell {
         loop {
             let mut word = &self.table;
             let mut table = BlockRef::from_bits(word.load(Ordering::Acquire));
-            if table.is_none() {
+            if !arena.is_held(table) {
+                word.store(0, Ordering::Release);
                 return;
             }
             loop {
                 let before = &arena.at::<TableHead>(arena.data_offset(table)).before;
                 let older = BlockRef::from_bits(before.load(Ordering::Relaxed));
-                if older.is_none() {
+                if !arena.is_held(older) {
                     break;
                 }
                 (word, table) = (before, older);

@@ -13,17 +13,19 @@ use crate::sys::clock;
 use crate::sys::prim::Ordering;
 
 /// Gives every item an outcome that a process for which `fate` answers something had in its hands, and sets the
-/// hints back. `record` is the mender's.
+/// hints back. `record` is the mender's. True if items are queued.
 pub(super) fn mend(
     arena: &Arena,
     cell: &PoolCell,
     record: &WorkerRecord,
     fate: impl Fn(Owner) -> Option<Obituary>,
-) {
+) -> bool {
     let terminated = cell.state() >= TERMINATED;
-    for index in 0..cell.capacity(arena) {
-        if let Some(job) = cell.use_job(arena, index, record) {
-            mend_job(arena, cell, &job, terminated, &fate);
+    let mut queued = false;
+    // By position, not by place: the host may put a larger table in place meanwhile.
+    for position in cell.positions() {
+        if let Some(job) = cell.use_job(arena, position, record) {
+            queued |= mend_job(arena, cell, &job, terminated, &fate);
         }
     }
     record.hazard.store(0, Ordering::Release);
@@ -32,15 +34,17 @@ pub(super) fn mend(
     let _ = cell.first.fetch_update(Ordering::AcqRel, Ordering::Acquire, back);
     fault!("pool.mend:set back");
     wait::notify(arena, &cell.work, u32::MAX);
+    queued
 }
 
+/// True if items are queued.
 fn mend_job(
     arena: &Arena,
     cell: &PoolCell,
     job: &Job<'_>,
     terminated: bool,
     fate: &impl Fn(Owner) -> Option<Obituary>,
-) {
+) -> bool {
     let mut queued = None;
     for index in job.head.low.load(Ordering::Acquire)..job.count() {
         let item = job.item(index);
@@ -58,6 +62,7 @@ fn mend_job(
         job.head.cursor.fetch_min(queued, Ordering::AcqRel);
     }
     announce_if_complete(arena, cell, job);
+    queued.is_some()
 }
 
 fn fail(item: &Item, owner: Owner, obituary: Obituary, terminated: bool) {
@@ -65,8 +70,10 @@ fn fail(item: &Item, owner: Owner, obituary: Obituary, terminated: bool) {
         item.exchange(State::Claimed(owner), State::Failed(Reason::Cancelled));
         return;
     }
+    // 0 if it died before it had written the time.
     let since = item.time.load(Ordering::Relaxed);
-    item.time.store((clock::now() as u64).saturating_sub(since), Ordering::Relaxed);
+    let elapsed = if since == 0 { 0 } else { (clock::now() as u64).saturating_sub(since) };
+    item.time.store(elapsed, Ordering::Relaxed);
     item.result.store(0, Ordering::Relaxed);
     item.length.store(0, Ordering::Relaxed);
     item.code.store(obituary.code as u32, Ordering::Relaxed);
@@ -81,8 +88,8 @@ fn fail(item: &Item, owner: Owner, obituary: Obituary, terminated: bool) {
 /// their items are no longer theirs.
 pub(super) fn end_all(arena: &Arena, cell: &PoolCell, record: &WorkerRecord) {
     let reason = if cell.state() == BROKEN { Reason::Broken } else { Reason::Cancelled };
-    for index in 0..cell.capacity(arena) {
-        let Some(job) = cell.use_job(arena, index, record) else { continue };
+    for position in cell.positions() {
+        let Some(job) = cell.use_job(arena, position, record) else { continue };
         for number in job.head.low.load(Ordering::Acquire)..job.count() {
             let item = job.item(number);
             let mut seen = item.state();

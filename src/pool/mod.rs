@@ -12,7 +12,7 @@ mod zygote;
 
 use self::host::Shared;
 use crate::arena::Owner;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::process::start;
 use crate::sys::clock::Deadline;
 use crate::sys::cpu;
@@ -50,7 +50,7 @@ impl Pool {
     pub fn new(options: &PoolOptions) -> Result<Pool> {
         static POOLS: AtomicU64 = AtomicU64::new(0);
         let method = start::resolve(options.start_method)?;
-        let processes = if options.processes == 0 { cpu::count() as u32 } else { options.processes };
+        let processes = if options.processes == 0 { cpu::count() } else { options.processes };
         if processes > MOST_WORKERS {
             return Err(Error::invalid(format!("{processes} processes; a pool may have {MOST_WORKERS}")));
         }
@@ -76,14 +76,9 @@ impl Pool {
         self.shared.check_ours()?;
         service::refuse_on_service_thread(&self.shared)?;
         let result = self.shared.submit(function, items, chunksize, None)?;
-        loop {
-            match result.wait(Deadline::Never) {
-                // Calls without a timeout can't be cancelled either: their items would go on unseen.
-                Err(error) if error.status() == Status::Cancelled => result.wait_uncancelled()?,
-                other => other?,
-            }
-            return Ok(result);
-        }
+        // A call without a timeout can't be cancelled either: its items would go on unseen.
+        result.wait_uncancelled()?;
+        Ok(result)
     }
 
     /// No submissions any more; what was submitted is finished. Twice is fine.
@@ -105,7 +100,7 @@ impl Pool {
         if self.shared.cell.state() == layout::OPEN {
             return Err(Error::state("join before close or terminate"));
         }
-        self.shared.join(deadline)
+        self.shared.join(deadline, true)
     }
 
     /// Who the workers are at this moment.
@@ -125,7 +120,7 @@ impl Drop for Pool {
         }
         self.shared.terminate();
         if !service::is_serving(&self.shared) {
-            let _ = self.shared.join(Deadline::after(LAST_WAIT));
+            let _ = self.shared.join(Deadline::after(LAST_WAIT), false);
         }
     }
 }

@@ -167,7 +167,8 @@ impl JobResult {
     /// As [`JobResult::wait`] without a deadline, past this thread's cancel object.
     pub(super) fn wait_uncancelled(&self) -> Result<()> {
         let job = self.job();
-        let mut waiter = Waiter::new(self.0.shared.arena(), Deadline::Never).uncancelled();
+        let mut waiter =
+            Waiter::new(self.0.shared.arena(), Deadline::Never).spinning(&job.head.spin).uncancelled();
         let ready = || self.is_ready().then_some(());
         event::wait(&job.head.event, &mut waiter, ready, || true)
             .map_err(|end| crate::sync::ended(end, "the result is not there yet"))

@@ -55,9 +55,8 @@ struct Watched {
 fn serve(shared: &Arc<Shared>) {
     SERVES.set(Arc::as_ptr(shared));
     let mut watched: VecDeque<Watched> = VecDeque::new();
-    let mut known = 0;
     loop {
-        let over = fetch(shared, &mut watched, &mut known);
+        let over = fetch(shared, &mut watched);
         let (called, progress) = call_back(shared, &mut watched);
         if called {
             continue;
@@ -68,16 +67,16 @@ fn serve(shared: &Arc<Shared>) {
         if progress {
             pause();
         }
-        await_news(shared, &watched, known, progress);
+        await_news(shared, &watched, progress);
     }
 }
 
 /// Takes over what was submitted since. True when the thread may end: then it is no longer counted on.
-fn fetch(shared: &Arc<Shared>, watched: &mut VecDeque<Watched>, known: &mut usize) -> bool {
+fn fetch(shared: &Arc<Shared>, watched: &mut VecDeque<Watched>) -> bool {
     let mut host = shared.host.lock();
     // The head of the host's list are those that are being watched already.
-    watched.extend(host.watched.iter().skip(*known).map(|r| Watched { result: r.clone(), reported: 0 }));
-    *known = host.watched.len();
+    let known = watched.len();
+    watched.extend(host.watched.iter().skip(known).map(|r| Watched { result: r.clone(), reported: 0 }));
     let over = shared.is_gone() && host.watched.is_empty();
     if over {
         host.serving = false;
@@ -122,12 +121,12 @@ fn pause() {
     futex::wait(&nap, 0, Deadline::after(PROGRESS_PAUSE));
 }
 
-fn await_news(shared: &Arc<Shared>, watched: &VecDeque<Watched>, known: usize, progress: bool) {
+fn await_news(shared: &Arc<Shared>, watched: &VecDeque<Watched>, progress: bool) {
     let patience = shared.cell.workers() as usize * 2 + 16;
     let before: Vec<usize> = watched.iter().take(patience).map(|w| w.result.finished_items()).collect();
     let news = || {
         let host = shared.host.lock();
-        let submitted = host.watched.len() != known;
+        let submitted = host.watched.len() != watched.len();
         let over = shared.is_gone() && host.watched.is_empty();
         drop(host);
         let mut front = watched.iter().take(patience).zip(&before);

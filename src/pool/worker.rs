@@ -10,7 +10,7 @@ use crate::process::call::{Call, ReturnSink};
 use crate::process::target::Target;
 use crate::sys::clock::{self, Deadline};
 use crate::sys::function::Function;
-use crate::sys::prim::{AtomicU64, Ordering};
+use crate::sys::prim::{fence, AtomicU64, Ordering};
 
 /// Where a task's result goes before it is committed.
 struct TaskSink {
@@ -80,6 +80,8 @@ pub(super) fn work(arena: &'static Arena, cell: &'static PoolCell, index: u32) -
     record.hazard.store(0, Ordering::Relaxed);
     record.pid.store(std::process::id(), Ordering::Relaxed);
     record.owner.store(arena.me().bits(), Ordering::Release);
+    // Either this process sees that the pool was terminated, or the host sees whom to kill.
+    fence(Ordering::SeqCst);
     let mut worker = Worker { arena, cell, record, me: arena.me(), resolved: None, args: Vec::new() };
     while worker.await_work() {
         worker.work_through_jobs();
@@ -93,12 +95,14 @@ impl Worker<'_> {
     fn await_work(&self) -> bool {
         let cell = self.cell;
         let work = || {
-            if cell.state() >= TERMINATED {
+            // The state first: what was submitted before the pool was closed is seen by the look that follows.
+            let state = cell.state();
+            if state >= TERMINATED {
                 Some(false)
             } else if self.has_work() {
                 Some(true)
             } else {
-                (cell.state() >= CLOSED).then_some(false)
+                (state >= CLOSED).then_some(false)
             }
         };
         loop {

@@ -1,7 +1,7 @@
 //! The pool's processes as the host sees them: one zygote, or spawned workers; and what follows when one ends.
 
 use super::host::Shared;
-use super::layout::{PoolCell, CLOSED, TERMINATED};
+use super::layout::{PoolCell, CLOSED, OPEN, TERMINATED};
 use super::{worker, zygote};
 use crate::arena::{Arena, Holder, Obituary, Owner, Token};
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use crate::process::fork::{self, ForkOptions};
 use crate::process::identity::Identity;
 use crate::process::reaper::{self, Child, Exit};
 use crate::process::spawn::{self, SpawnOptions};
-use crate::sys::prim::Ordering;
+use crate::sys::prim::{fence, Ordering};
 use crate::sys::signal;
 use std::sync::Arc;
 
@@ -22,8 +22,8 @@ pub(super) fn fork_zygote(shared: &Arc<Shared>) -> Result<()> {
     let options = ForkOptions { identity: Identity::worker(&shared.name, 0), die_with_parent: true };
     let child = fork::fork(&options, move || zygote::run(arena, cell, name))?;
     enter(shared, 0, &child);
-    let host = shared.clone();
-    reaper::watch(child, Box::new(move |_| after_zygote(&host)));
+    let (host, owner) = (shared.clone(), child.owner);
+    reaper::watch(child, Box::new(move |_| after_zygote(&host, owner)));
     Ok(())
 }
 
@@ -38,22 +38,43 @@ fn enter(shared: &Arc<Shared>, index: usize, child: &Child) {
     }
 }
 
-/// The zygote has ended: in order, after the pool was closed, or by a signal. Its workers have gone with it.
-fn after_zygote(shared: &Arc<Shared>) {
+/// The zygote has ended: in order, after the pool was closed or terminated, or by a signal. Its workers have gone
+/// with it.
+fn after_zygote(shared: &Arc<Shared>, zygote: Owner) {
     let (arena, cell) = (shared.arena(), shared.words());
-    shared.host.lock().children[0] = None;
+    arena.abandon_children_of(zygote);
     zygote::await_orphans(arena, cell);
     shared.mend(|owner| zygote::fate(arena, cell, owner));
+    let began = cell.record(arena, cell.workers()).owner.load(Ordering::Acquire) == zygote.bits();
+    let hopeless = shared.is_hopeless(began);
     let state = cell.state();
-    if state >= TERMINATED || (state == CLOSED && !shared.has_unfinished()) {
-        shared.all_gone();
-        return;
+    if state >= TERMINATED {
+        // A zygote that has broken the pool could not refuse what was just being submitted.
+        shared.end_all();
+    } else if state == OPEN || shared.has_unfinished() {
+        // The new one has the host's memory as of now.
+        shared.loaded.store(crate::process::target::loaded(), Ordering::Relaxed);
+        let forked = if hopeless { Err(stillborn()) } else { fork_zygote(shared) };
+        match forked {
+            Ok(()) => return,
+            Err(error) => {
+                shared.break_up(&format!("its workers have ended and it can't make new ones: {error}"));
+            }
+        }
     }
-    // The new one has the host's memory as of now.
-    shared.loaded.store(crate::process::target::loaded(), Ordering::Relaxed);
-    if let Err(error) = fork_zygote(shared) {
-        shared.break_up(&format!("its workers have ended and it can't make new ones: {error}"));
-        shared.all_gone();
+    shared.forget_child(0);
+}
+
+fn stillborn() -> Error {
+    Error::state("they end as soon as they begin")
+}
+
+/// Kills the workers of a fork pool, which are not this process's children. The zygote collects them.
+pub(super) fn kill_forked(arena: &Arena, cell: &PoolCell) {
+    // Either a worker sees that the pool was terminated, or its owner word is seen here.
+    fence(Ordering::SeqCst);
+    for record in (0..cell.workers()).map(|index| cell.record(arena, index)) {
+        zygote::kill(arena, Owner::of_word(record.owner.load(Ordering::Acquire)));
     }
 }
 
@@ -86,28 +107,20 @@ fn after_worker(shared: &Arc<Shared>, index: u32, owner: Owner, pid: i32, exit: 
     };
     let cell = shared.words();
     let began = cell.record(shared.arena(), index).owner.load(Ordering::Acquire) == owner.bits();
-    shared.mend(|dead| (dead == owner).then_some(Obituary { pid, code, signal }));
-    shared.host.lock().children[index as usize] = None;
+    let queued = shared.mend(|dead| (dead == owner).then_some(Obituary { pid, code, signal }));
+    let hopeless = shared.is_hopeless(began);
     let state = cell.state();
     let in_order = code == 0 && signal == 0 && state >= CLOSED;
-    let goes_on = state < TERMINATED && (!in_order || (state == CLOSED && shared.has_unfinished()));
-    if goes_on {
-        let hopeless = !began && shared.count_stillborn();
-        let spawned = if hopeless {
-            Err(Error::state("its workers die as soon as they begin"))
-        } else {
-            spawn(shared, index)
-        };
-        if let Err(error) = spawned {
-            let alone = shared.host.lock().children.iter().all(Option::is_none);
-            if alone {
-                shared.break_up(&format!("its last worker has ended: {error}"));
+    if state < TERMINATED && (queued || !in_order) {
+        match if hopeless { Err(stillborn()) } else { spawn(shared, index) } {
+            Ok(()) => return,
+            Err(error) if shared.is_last_child(index as usize) => {
+                shared.break_up(&format!("its last worker has ended and it can't make new ones: {error}"));
             }
+            Err(_) => {}
         }
     }
-    if shared.host.lock().children.iter().all(Option::is_none) {
-        shared.all_gone();
-    }
+    shared.forget_child(index as usize);
 }
 
 /// The life of a spawned worker: its pool is named by a token in the payload. Answers its exit code.

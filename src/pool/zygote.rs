@@ -12,6 +12,7 @@ use crate::fault;
 use crate::process::fork::{self, ForkOptions};
 use crate::process::identity::Identity;
 use crate::sys::clock::Deadline;
+use crate::sys::pidfd::PidFd;
 use crate::sys::prim::{Futex, Ordering};
 use crate::sys::{futex, reap, signal};
 
@@ -54,6 +55,9 @@ pub(super) fn run(arena: &'static Arena, cell: &'static PoolCell, name: String) 
 
 impl Zygote {
     fn make_worker(&mut self, index: u32) {
+        if self.cell.state() >= TERMINATED {
+            return;
+        }
         self.made += 1;
         let options =
             ForkOptions { identity: Identity::worker(&self.name, self.made), die_with_parent: true };
@@ -93,9 +97,10 @@ impl Zygote {
         self.arena.bury(child.owner, obituary);
         fault!("pool.zygote:buried");
         let mender = self.cell.record(self.arena, self.cell.workers());
-        mend::mend(self.arena, self.cell, mender, |owner| (owner == child.owner).then_some(obituary));
+        let fate = |owner| (owner == child.owner).then_some(obituary);
+        let queued = mend::mend(self.arena, self.cell, mender, fate);
         let left_in_order = ended.code == 0 && ended.signal == 0 && self.cell.state() >= CLOSED;
-        if left_in_order || self.cell.state() >= TERMINATED {
+        if left_in_order && !queued {
             return;
         }
         self.stillborn = if began { 0 } else { self.stillborn + 1 };
@@ -122,17 +127,30 @@ pub(super) fn fate(arena: &Arena, cell: &PoolCell, owner: Owner) -> Option<Obitu
     Some(arena.obituary(owner).unwrap_or_else(killed))
 }
 
-/// After the zygote's end: waits until all its workers have gone.
+/// After the zygote's end: waits until all its workers have gone. They go by themselves, but for one whose task has
+/// closed all descriptors.
 pub(super) fn await_orphans(arena: &Arena, cell: &PoolCell) {
-    let end = Deadline::after(5_000_000_000);
+    let (end, patience) = (Deadline::after(5_000_000_000), Deadline::after(50_000_000));
     let nap = Futex::new(0);
     for record in (0..cell.workers()).map(|index| cell.record(arena, index)) {
         for word in [&record.owner, &record.made] {
             let owner = Owner::of_word(word.load(Ordering::Acquire));
             while !owner.is_none() && !arena.investigate(owner) && !end.passed() {
+                if patience.passed() {
+                    kill(arena, owner);
+                }
                 futex::wait(&nap, 0, Deadline::after(300_000));
             }
         }
     }
     arena.settle_pending();
+}
+
+/// Kills a process that is not this one's child.
+pub(super) fn kill(arena: &Arena, owner: Owner) {
+    let Some(Ok(pidfd)) = arena.pid_of(owner).filter(|pid| *pid > 0).map(PidFd::open) else { return };
+    // If it still lives, its number meant it when the descriptor was opened.
+    if !arena.investigate(owner) {
+        let _ = pidfd.send_signal(libc::SIGKILL);
+    }
 }

@@ -121,6 +121,6 @@ mod tests {
         let mut call = Call::new(&[], &mut sink);
         call.give(b"last").unwrap();
         assert_eq!(sink, b"last");
-        assert!(sink.reserve(usize::MAX).is_err());
+        assert!(ReturnSink::reserve(&mut sink, usize::MAX).is_err());
     }
 }

@@ -5,6 +5,7 @@ use super::reaper::{self, Child};
 use super::{start, EXIT_FAILED};
 use crate::arena::{self, Arena, Owner};
 use crate::error::{Error, Result, Status};
+use crate::fault;
 use crate::sync::Cancel;
 use crate::sys::child::{self, Fork};
 use crate::sys::stdio::{self, Flushed};
@@ -27,6 +28,7 @@ pub fn fork(options: &ForkOptions, body: impl FnOnce() -> i32) -> Result<Child> 
     reaper::ensure()?;
     warn_of_threads();
     let (pid, owner) = fork_unwatched(options, body)?;
+    fault!("process.fork:forked");
     Child::hold(pid, owner)
 }
 
@@ -84,8 +86,10 @@ fn in_child(flushed: &Flushed, options: &ForkOptions, body: impl FnOnce() -> i32
         log::say(log::ERROR, &format!("{name} could not begin: {error}"));
         child::leave(EXIT_FAILED);
     }
+    fault!("process.fork:begun");
     let code = run(name, body);
     end();
+    fault!("process.fork:ended");
     if let Some(arena) = Arena::if_made() {
         arena.record_exit(code);
     }
@@ -94,6 +98,10 @@ fn in_child(flushed: &Flushed, options: &ForkOptions, body: impl FnOnce() -> i32
 
 /// Puts away what belongs to the parent.
 fn begin(options: &ForkOptions) -> Result<()> {
+    // First: a child whose parent has gone has lost its place in the arena too, and ends here without a word.
+    if options.die_with_parent {
+        life::watch_inherited()?;
+    }
     Arena::get()?;
     if reaper::is_this_thread() {
         signal::unblock_all();
@@ -101,9 +109,6 @@ fn begin(options: &ForkOptions) -> Result<()> {
     reaper::forget_parent();
     Cancel::use_none();
     identity::take_on(options.identity.clone());
-    if options.die_with_parent {
-        life::watch_inherited()?;
-    }
     Ok(())
 }
 

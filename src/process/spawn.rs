@@ -6,6 +6,7 @@ use super::reaper::{self, Child};
 use super::{fork, start, EXIT_FAILED};
 use crate::arena::{Arena, Block};
 use crate::error::{Error, Result, Status};
+use crate::fault;
 use crate::sys::{child, elf, life, log, spawn as program};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +45,7 @@ pub fn spawn(kind: u32, payload: &[u8], options: &SpawnOptions) -> Result<(Child
     let block = arena.allocate(letter.len() as u64, false)?;
     arena.write(arena.data_offset(block.reference()), &letter);
     let owner = arena.pending_slot()?;
+    fault!("process.spawn:pending");
     let ticket = Ticket {
         arena: -1,
         capacity: arena.capacity(),
@@ -75,6 +77,7 @@ fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool) -> Result<Child>
         variable: (bootstrap::VARIABLE, &ticket.to_text()),
         descriptors: &descriptors,
     })?;
+    fault!("process.spawn:started");
     arena.note_pending_pid(ticket.owner, pid as u32);
     Child::hold(pid, ticket.owner)
 }
@@ -114,6 +117,7 @@ fn begin(text: &str) -> Result<Letter> {
         life::watch(life)?;
     }
     let arena = Arena::attach(child::adopt_descriptor(ticket.arena)?, ticket.capacity, ticket.owner)?;
+    fault!("process.spawn:attached");
     let letter = Letter::open(arena, &ticket)?;
     identity::take_on(letter.identity.clone());
     start::set_default(letter.method)?;
