@@ -1,0 +1,118 @@
+/// \file
+/// The process.
+
+#ifndef MP_PROCESS_HPP
+#define MP_PROCESS_HPP
+
+#include "runtime.hpp"
+#include "target.hpp"
+
+#include <initializer_list>
+#include <optional>
+#include <string>
+
+namespace mp {
+
+/// How to make a process.
+struct process_options {
+    std::string name;    ///< Empty: "Process-1" and so on.
+    bool daemon = false; ///< Ends with its parent.
+    start_method method = start_method::automatic;
+};
+
+/// A process that runs one function. Destroying it while it runs does not end it: it is joined at exit, unless it is a
+/// daemon.
+class process : public detail::owner<mp_process, mp_process_free> {
+  public:
+    /// `fn`, with bytes as its arguments; what it returns is the exit code.
+    explicit process(mp_fn fn, std::initializer_list<bytes> args = {}, const process_options &options = {})
+        : owner(adopt, create(fn, detail::to_slices<void>(args), options)) {}
+
+    using owner::owner;
+
+    /// A process of a C++ function: `mp::process::of<&work>(1, "two")`. An exception gives exit code 1.
+    template <auto Fn, class... Args>
+    [[nodiscard]] static process of(const Args &...args) {
+        return with<Fn>(process_options(), args...);
+    }
+
+    /// The same with options.
+    template <auto Fn, class... Args>
+    [[nodiscard]] static process with(const process_options &options, const Args &...args) {
+        return process(adopt, create(target<Fn>, detail::arguments<Fn>(args...), options));
+    }
+
+    void start() { detail::check(mp_process_start(native())); }
+
+    void join() { detail::check(mp_process_join(native(), MP_FOREVER)); }
+
+    /// `ok`, `timeout` or another failure.
+    [[nodiscard]] mp::status try_join(timeout t = no_wait) noexcept {
+        return static_cast<mp::status>(mp_process_join(native(), t.count()));
+    }
+
+    /// SIGTERM. No error if it has already ended.
+    void terminate() { detail::check(mp_process_terminate(native())); }
+
+    /// SIGKILL.
+    void kill() { detail::check(mp_process_kill(native())); }
+
+    /// Drops what it holds in the system; `state` while it runs.
+    void close() { detail::check(mp_process_close(native())); }
+
+    [[nodiscard]] bool is_alive() const {
+        bool alive = false;
+        detail::check(mp_process_is_alive(native(), &alive));
+        return alive;
+    }
+
+    [[nodiscard]] int pid() const {
+        std::int32_t pid = 0;
+        detail::check(mp_process_pid(native(), &pid));
+        return pid;
+    }
+
+    /// The exit code; -N = killed by signal N, MP_EXIT_UNKNOWN = someone else reaped it; none while it runs.
+    [[nodiscard]] std::optional<int> exitcode() const {
+        std::int32_t code = 0;
+        const mp_status s = mp_process_exitcode(native(), &code);
+        if (s == MP_ERR_STATE)
+            return std::nullopt;
+        detail::check(s);
+        return code;
+    }
+
+    [[nodiscard]] std::string name() const {
+        const char *name = mp_process_name(native());
+        return name != nullptr ? name : "";
+    }
+
+    /// `<Process(Process-1, started)>`
+    [[nodiscard]] std::string repr() const {
+        std::string text(256, '\0');
+        mp_status s = mp_process_repr(native(), text.data(), text.size());
+        while (s == MP_ERR_TOO_LARGE) {
+            text.resize(text.size() * 2);
+            s = mp_process_repr(native(), text.data(), text.size());
+        }
+        detail::check(s);
+        text.resize(text.find('\0'));
+        return text;
+    }
+
+  private:
+    static mp_process *create(mp_fn fn, const detail::slices &args, const process_options &options) {
+        mp_process_options o;
+        mp_process_options_init(&o);
+        if (!options.name.empty())
+            o.name = options.name.c_str();
+        o.daemon = options.daemon;
+        o.start_method = static_cast<std::int32_t>(options.method);
+        return detail::make<mp_process>(
+            [&](mp_process **out) { return mp_process_new(fn, args.data(), args.size(), &o, out); });
+    }
+};
+
+} // namespace mp
+
+#endif

@@ -1,0 +1,67 @@
+// What the tests share: checks that say where they failed, and a watchdog.
+
+#ifndef MP_TESTS_CHECK_HPP
+#define MP_TESTS_CHECK_HPP
+
+#include <mp.hpp>
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#define CHECK(condition)                                                                                               \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            check::fail(__FILE__, __LINE__, #condition);                                                               \
+    } while (0)
+
+#define FAIL(text) check::fail(__FILE__, __LINE__, text)
+
+// The expression throws an mp::error of this status.
+#define CHECK_FAILS(wanted, ...)                                                                                       \
+    do {                                                                                                               \
+        bool thrown_ = false;                                                                                          \
+        try {                                                                                                          \
+            static_cast<void>(__VA_ARGS__);                                                                            \
+        } catch (const mp::error &e_) {                                                                                \
+            thrown_ = true;                                                                                            \
+            if (e_.code() != (wanted))                                                                                 \
+                check::fail(__FILE__, __LINE__, e_.what());                                                            \
+            if (*e_.what() == '\0')                                                                                    \
+                check::fail(__FILE__, __LINE__, "an error without a sentence");                                        \
+        }                                                                                                              \
+        if (!thrown_)                                                                                                  \
+            check::fail(__FILE__, __LINE__, "did not throw: " #__VA_ARGS__);                                           \
+    } while (0)
+
+namespace check {
+
+[[noreturn]] inline void fail(const char *file, int line, const char *what) {
+    std::fprintf(stderr, "%s:%d: pid %d: %s (last error: %s)\n", file, line, static_cast<int>(getpid()), what,
+                 mp::last_error());
+    std::_Exit(1);
+}
+
+inline bool contains(const std::string &text, const char *part) { return text.find(part) != std::string::npos; }
+
+/// Starts the program: a spawned child does not return. A test that hangs is ended by SIGALRM.
+inline void begin(int argc, char **argv) {
+    mp::main_init(argc, argv);
+    alarm(120);
+}
+
+/// Runs a test under every start method that C++ programs can use.
+template <class Test>
+void each_start(const char *name, Test &&test) {
+    for (const mp::start_method m : {mp::start_method::fork, mp::start_method::spawn}) {
+        std::printf("%s, %s\n", name, m == mp::start_method::fork ? "fork" : "spawn");
+        std::fflush(stdout);
+        test(m);
+    }
+}
+
+} // namespace check
+
+#endif

@@ -1,0 +1,51 @@
+// Package mp runs Go functions in other processes: pools, processes, queues, locks and semaphores of libmp.
+//
+//	func init() {
+//		mp.Register("upper", func(c *mp.Call) error {
+//			return c.Return(bytes.ToUpper(c.Arg(0)))
+//		})
+//	}
+//
+//	func main() {
+//		mp.Main() // first: in a child it does not return
+//		pool, err := mp.NewPool(mp.PoolOptions{Processes: 4})
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		defer pool.Close()
+//		out, err := pool.Map(context.Background(), "upper", [][]byte{[]byte("a"), []byte("b")})
+//		...
+//	}
+//
+// # Functions
+//
+// Functions travel by name. Register them in init functions, or before Main: a child is the same program started
+// again, and never gets further than Main. Tests that start children call Main first in TestMain.
+// RegisterFunc, Map and Apply do the same for functions of Go values, which encoding/gob carries; []byte and string
+// travel as they are. An error that a function returns arrives with its text, and a panic with its text and stack.
+//
+// # Processes
+//
+// Go can't fork, so every child is spawned: StartFork and StartForkserver answer ErrUnsupported. A worker that dies
+// fails only the task in its hands, with ErrWorkerDied, its pid and signal in the TaskError; it is replaced.
+// A Go program that ends does not run C's exit handlers: join what should be waited for. Pools and daemon processes
+// end with the program, however it ends.
+//
+// # Waiting
+//
+// Blocking methods take a context and answer its error when it is done; the Try forms take a timeout instead, zero for
+// none, and answer ErrTimeout, ErrFull or ErrEmpty. A goroutine that waits inside the library holds an operating
+// system thread.
+//
+// # Closing
+//
+// Close drops this process's handle, as often as it is called; waits in progress on it end with ErrClosed. The shared
+// object lives as long as a handle does in any process. What was not closed is closed when the garbage collector finds
+// it, which may be never. Pool.Close also ends the pool.
+//
+// # Building
+//
+// The package needs cgo, and finds libmp through pkg-config. Inside libmp's own tree the build tag mp_tree links
+// target/release/libmp.so and mp_static links target/release/libmp.a. The tag mp_gc collects garbage at every use of a
+// handle, to bring lifetime errors to light in tests.
+package mp

@@ -1,0 +1,5 @@
+//go:build !mp_gc
+
+package mp
+
+func collectGarbage() {}

@@ -1,0 +1,3 @@
+module libmp.dev/mp
+
+go 1.24

@@ -1,0 +1,380 @@
+#include "shims.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "_cgo_export.h"
+
+static char *copy_text(const char *text, mp_status status) {
+    return strdup(text != NULL && *text != '\0' ? text : mp_status_name(status));
+}
+
+static cmp_ret answer(mp_status status) {
+    cmp_ret r = {.status = status};
+    if (MP_FAILED(status))
+        r.text = copy_text(mp_last_error(), status);
+    return r;
+}
+
+static cmp_ret answer_ptr(mp_status status, void *ptr) {
+    cmp_ret r = answer(status);
+    r.ptr = ptr;
+    return r;
+}
+
+static cmp_ret answer_num(mp_status status, uint64_t num) {
+    cmp_ret r = answer(status);
+    r.num = num;
+    return r;
+}
+
+// The thread's blocking calls obey `c` only inside one crossing: the next goroutine on the thread has its own.
+static mp_status obey(mp_cancel *c) { return c == NULL ? MP_OK : mp_cancel_use(c); }
+
+static cmp_ret disobey(mp_cancel *c, cmp_ret r) {
+    if (c != NULL)
+        mp_cancel_use(NULL);
+    return r;
+}
+
+// Runtime.
+
+static int32_t trampoline(mp_call *call) { return cmpRunCall(call); }
+
+cmp_ret cmp_main_init(int argc, char **argv) { return answer(mp_main_init(argc, argv)); }
+
+cmp_ret cmp_register(const char *name) { return answer(mp_register(name, trampoline)); }
+
+cmp_ret cmp_cancel_new(void) {
+    mp_cancel *out = NULL;
+    mp_status s = mp_cancel_new(&out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_cancel_reset(mp_cancel *c) { return answer(mp_cancel_reset(c)); }
+
+cmp_ret cmp_token_keep(const mp_token *t) { return answer(mp_token_keep(t)); }
+
+cmp_ret cmp_token_drop(const mp_token *t) { return answer(mp_token_drop(t)); }
+
+// Lock.
+
+cmp_ret cmp_lock_new(void) {
+    mp_lock *out = NULL;
+    mp_status s = mp_lock_new(&out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_lock_from_token(const mp_token *t) {
+    mp_lock *out = NULL;
+    mp_status s = mp_lock_from_token(t, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_lock_token(const mp_lock *l, mp_token *out) { return answer(mp_lock_token(l, out)); }
+
+cmp_ret cmp_lock_acquire(mp_lock *l, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_lock_acquire(l, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_lock_release(mp_lock *l) { return answer(mp_lock_release(l)); }
+
+cmp_ret cmp_lock_owner(mp_lock *l) {
+    int32_t pid = 0;
+    mp_status s = mp_lock_owner(l, &pid);
+    return answer_num(s, (uint64_t)pid);
+}
+
+// Semaphore.
+
+cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max) {
+    mp_semaphore_options o;
+    mp_semaphore_options_init(&o);
+    o.max = max;
+    mp_semaphore *out = NULL;
+    mp_status s = mp_semaphore_new(value, &o, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_semaphore_from_token(const mp_token *t) {
+    mp_semaphore *out = NULL;
+    mp_status s = mp_semaphore_from_token(t, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_semaphore_token(const mp_semaphore *sem, mp_token *out) { return answer(mp_semaphore_token(sem, out)); }
+
+cmp_ret cmp_semaphore_acquire(mp_semaphore *sem, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_semaphore_acquire(sem, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_semaphore_release(mp_semaphore *sem, uint32_t n) { return answer(mp_semaphore_release(sem, n)); }
+
+cmp_ret cmp_semaphore_value(mp_semaphore *sem) {
+    uint32_t n = 0;
+    mp_status s = mp_semaphore_value(sem, &n);
+    return answer_num(s, n);
+}
+
+// Queue.
+
+cmp_ret cmp_queue_new(int64_t maxsize) {
+    mp_queue_options o;
+    mp_queue_options_init(&o);
+    o.maxsize = maxsize;
+    mp_queue *out = NULL;
+    mp_status s = mp_queue_new(&o, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_queue_from_token(const mp_token *t) {
+    mp_queue *out = NULL;
+    mp_status s = mp_queue_from_token(t, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_queue_token(const mp_queue *q, mp_token *out) { return answer(mp_queue_token(q, out)); }
+
+cmp_ret cmp_queue_put(mp_queue *q, const void *data, size_t len, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_queue_put(q, data, len, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_queue_get(mp_queue *q, int64_t timeout, mp_cancel *c) {
+    mp_buffer *out = NULL;
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_queue_get(q, timeout, &out);
+    cmp_ret r = disobey(c, answer_ptr(s, out));
+    if (out != NULL) {
+        r.data = mp_buffer_data(out);
+        r.num = mp_buffer_len(out);
+    }
+    return r;
+}
+
+cmp_ret cmp_queue_get_into(mp_queue *q, void *data, size_t cap, int64_t timeout, mp_cancel *c) {
+    size_t len = 0;
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_queue_get_into(q, data, cap, &len, timeout);
+    return disobey(c, answer_num(s, len));
+}
+
+cmp_ret cmp_queue_size(mp_queue *q) {
+    size_t n = 0;
+    mp_status s = mp_queue_size(q, &n);
+    return answer_num(s, n);
+}
+
+cmp_ret cmp_queue_close(mp_queue *q) { return answer(mp_queue_close(q)); }
+
+// Process.
+
+cmp_ret cmp_process_new(const mp_slice *args, size_t nargs, const char *name, bool daemon, int32_t start) {
+    mp_process_options o;
+    mp_process_options_init(&o);
+    o.name = name;
+    o.daemon = daemon;
+    o.start_method = start;
+    mp_process *out = NULL;
+    mp_status s = mp_process_new(trampoline, args, nargs, &o, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_process_start(mp_process *p) { return answer(mp_process_start(p)); }
+
+cmp_ret cmp_process_join(mp_process *p, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_process_join(p, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_process_terminate(mp_process *p) { return answer(mp_process_terminate(p)); }
+
+cmp_ret cmp_process_kill(mp_process *p) { return answer(mp_process_kill(p)); }
+
+cmp_ret cmp_process_is_alive(mp_process *p) {
+    bool alive = false;
+    mp_status s = mp_process_is_alive(p, &alive);
+    return answer_num(s, alive);
+}
+
+cmp_ret cmp_process_pid(mp_process *p) {
+    int32_t pid = 0;
+    mp_status s = mp_process_pid(p, &pid);
+    return answer_num(s, (uint64_t)pid);
+}
+
+cmp_ret cmp_process_exitcode(mp_process *p) {
+    int32_t code = 0;
+    mp_status s = mp_process_exitcode(p, &code);
+    return answer_num(s, (uint64_t)(int64_t)code);
+}
+
+cmp_ret cmp_process_text(mp_process *p, bool name_only) {
+    char text[512] = "";
+    if (name_only) {
+        const char *name = mp_process_name(p);
+        return answer_ptr(MP_OK, strdup(name != NULL ? name : ""));
+    }
+    mp_status s = mp_process_repr(p, text, sizeof text);
+    if (s == MP_ERR_TOO_LARGE)
+        s = MP_OK; // cut, and good enough to print
+    return answer_ptr(s, MP_SUCCEEDED(s) ? strdup(text) : NULL);
+}
+
+// Pool.
+
+cmp_ret cmp_pool_new(uint32_t processes, const mp_slice *init, size_t ninit, uint32_t max_tasks, int32_t start,
+                     int64_t task_timeout, uint32_t task_retries) {
+    mp_pool_options o;
+    mp_pool_options_init(&o);
+    o.processes = processes;
+    if (ninit > 0) {
+        o.initializer = trampoline;
+        o.initializer_args = init;
+        o.initializer_nargs = ninit;
+    }
+    o.max_tasks_per_child = max_tasks;
+    o.start_method = start;
+    o.task_timeout = task_timeout;
+    o.task_retries = task_retries;
+    mp_pool *out = NULL;
+    mp_status s = mp_pool_new(&o, &out);
+    return answer_ptr(s, out);
+}
+
+static cmp_failure copy_failure(const mp_task_error *e) {
+    cmp_failure f = {.index = e->index,
+                     .elapsed = e->elapsed,
+                     .status = e->status,
+                     .code = e->code,
+                     .pid = e->pid,
+                     .signal = e->signal,
+                     .text = copy_text(e->message, e->status)};
+    return f;
+}
+
+static void on_result(void *user, const mp_result *r) { cmpOnResult((uintptr_t)user, (mp_result *)r); }
+
+static void on_error(void *user, const mp_task_error *e) {
+    cmp_failure f = copy_failure(e);
+    cmpOnError((uintptr_t)user, &f);
+    free(f.text);
+}
+
+static void on_progress(void *user, size_t done, size_t total) { cmpOnProgress((uintptr_t)user, done, total); }
+
+static void on_release(void *user) { cmpOnRelease((uintptr_t)user); }
+
+static mp_task_options task_options(const cmp_submit *in) {
+    mp_task_options o;
+    mp_task_options_init(&o);
+    o.timeout = in->timeout;
+    o.retries = in->retries;
+    if (in->user == 0)
+        return o;
+    o.on_result = on_result;
+    o.on_error = on_error;
+    if (in->progress)
+        o.on_progress = on_progress;
+    o.user = (void *)in->user;
+    o.release = on_release;
+    return o;
+}
+
+cmp_ret cmp_pool_apply(mp_pool *p, const mp_slice *args, size_t nargs, const cmp_submit *submit) {
+    mp_task_options o = task_options(submit);
+    mp_result *out = NULL;
+    mp_status s = mp_pool_apply_async(p, trampoline, args, nargs, &o, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_pool_map(mp_pool *p, const mp_slice *pairs, size_t n, size_t chunk, const cmp_submit *submit) {
+    mp_task_options o = task_options(submit);
+    mp_args *items = calloc(n + 1, sizeof *items);
+    if (items == NULL)
+        return (cmp_ret){.status = MP_ERR_NO_MEMORY, .text = strdup("no memory for the items' arguments")};
+    for (size_t i = 0; i < n; i++)
+        items[i] = (mp_args){.args = &pairs[2 * i], .nargs = 2};
+    mp_result *out = NULL;
+    mp_status s = mp_pool_starmap_async(p, trampoline, items, n, chunk, &o, &out);
+    free(items);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_pool_close(mp_pool *p) { return answer(mp_pool_close(p)); }
+
+cmp_ret cmp_pool_terminate(mp_pool *p) { return answer(mp_pool_terminate(p)); }
+
+cmp_ret cmp_pool_join(mp_pool *p, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_pool_join(p, timeout);
+    return disobey(c, answer(s));
+}
+
+// Result.
+
+cmp_ret cmp_result_get(mp_result *r, int64_t timeout, mp_cancel *c, cmp_failure *failure) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_result_get(r, timeout);
+    cmp_ret ret = disobey(c, answer(s));
+    mp_task_error e = {.size = sizeof e};
+    // Only a result that is ready has an error: otherwise it was the wait that failed.
+    if (MP_FAILED(s) && s != MP_ERR_TIMEOUT && MP_SUCCEEDED(mp_result_error(r, &e)))
+        *failure = copy_failure(&e);
+    return ret;
+}
+
+cmp_ret cmp_result_ready(mp_result *r) {
+    bool ready = false;
+    mp_status s = mp_result_ready(r, &ready);
+    return answer_num(s, ready);
+}
+
+cmp_ret cmp_result_error_at(mp_result *r, size_t i, cmp_failure *failure) {
+    mp_task_error e = {.size = sizeof e};
+    mp_status s = mp_result_error_at(r, i, &e);
+    if (MP_SUCCEEDED(s))
+        *failure = copy_failure(&e);
+    return answer(s);
+}
+
+cmp_ret cmp_result_progress(mp_result *r, size_t *total) {
+    size_t done = 0;
+    mp_status s = mp_result_progress(r, &done, total);
+    return answer_num(s, done);
+}
+
+void cmp_result_items(mp_result *r, mp_slice *out, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        if (MP_FAILED(mp_result_item(r, i, &out[i])))
+            out[i] = (mp_slice){.data = NULL, .len = SIZE_MAX};
+    }
+}
+
+// Call.
+
+cmp_ret cmp_call_return(mp_call *c, const void *data, size_t len) { return answer(mp_call_return(c, data, len)); }
+
+cmp_ret cmp_call_return_buffer(mp_call *c, size_t len) {
+    void *data = mp_call_return_buffer(c, len);
+    return answer_ptr(data != NULL || len == 0 ? MP_OK : MP_ERR_NO_MEMORY, data);
+}
+
+void cmp_call_args(const mp_call *c, mp_slice *out, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        out[i] = mp_call_arg(c, i);
+}

@@ -1,0 +1,96 @@
+// One C function for each call that Go makes. Each answers the status and, if it failed, the sentence, in one crossing:
+// a goroutine may have moved to another thread by its next call, and the sentence belongs to the thread.
+
+#ifndef CMP_SHIMS_H
+#define CMP_SHIMS_H
+
+#include <mp.h>
+
+#include <stdint.h>
+
+// What a call answered. `text` is the caller's to free, and NULL on success.
+typedef struct cmp_ret {
+    int32_t status;
+    char *text;
+    void *ptr;        // the handle made, or the data
+    uint64_t num;     // the number asked for, or the length
+    const void *data; // the buffer's bytes
+} cmp_ret;
+
+// A task's failure, whose text is the caller's to free.
+typedef struct cmp_failure {
+    uint64_t index;
+    int64_t elapsed;
+    int32_t status, code, pid, signal;
+    char *text;
+} cmp_failure;
+
+// How to submit a task. `user` is a Go handle; 0 means no callbacks.
+typedef struct cmp_submit {
+    uintptr_t user;
+    int64_t timeout;
+    int32_t retries;
+    bool progress;
+} cmp_submit;
+
+cmp_ret cmp_main_init(int argc, char **argv);
+cmp_ret cmp_register(const char *name);
+cmp_ret cmp_cancel_new(void);
+cmp_ret cmp_cancel_reset(mp_cancel *c);
+
+cmp_ret cmp_token_keep(const mp_token *t);
+cmp_ret cmp_token_drop(const mp_token *t);
+
+cmp_ret cmp_lock_new(void);
+cmp_ret cmp_lock_from_token(const mp_token *t);
+cmp_ret cmp_lock_token(const mp_lock *l, mp_token *out);
+cmp_ret cmp_lock_acquire(mp_lock *l, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_lock_release(mp_lock *l);
+cmp_ret cmp_lock_owner(mp_lock *l);
+
+cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max);
+cmp_ret cmp_semaphore_from_token(const mp_token *t);
+cmp_ret cmp_semaphore_token(const mp_semaphore *s, mp_token *out);
+cmp_ret cmp_semaphore_acquire(mp_semaphore *s, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_semaphore_release(mp_semaphore *s, uint32_t n);
+cmp_ret cmp_semaphore_value(mp_semaphore *s);
+
+cmp_ret cmp_queue_new(int64_t maxsize);
+cmp_ret cmp_queue_from_token(const mp_token *t);
+cmp_ret cmp_queue_token(const mp_queue *q, mp_token *out);
+cmp_ret cmp_queue_put(mp_queue *q, const void *data, size_t len, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_queue_get(mp_queue *q, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_queue_get_into(mp_queue *q, void *data, size_t cap, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_queue_size(mp_queue *q);
+cmp_ret cmp_queue_close(mp_queue *q);
+
+cmp_ret cmp_process_new(const mp_slice *args, size_t nargs, const char *name, bool daemon, int32_t start);
+cmp_ret cmp_process_start(mp_process *p);
+cmp_ret cmp_process_join(mp_process *p, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_process_terminate(mp_process *p);
+cmp_ret cmp_process_kill(mp_process *p);
+cmp_ret cmp_process_is_alive(mp_process *p);
+cmp_ret cmp_process_pid(mp_process *p);
+cmp_ret cmp_process_exitcode(mp_process *p);
+cmp_ret cmp_process_text(mp_process *p, bool name_only); // ptr: text, the caller's to free
+
+cmp_ret cmp_pool_new(uint32_t processes, const mp_slice *init, size_t ninit, uint32_t max_tasks, int32_t start,
+                     int64_t task_timeout, uint32_t task_retries);
+cmp_ret cmp_pool_apply(mp_pool *p, const mp_slice *args, size_t nargs, const cmp_submit *o);
+// Item i is called with the two arguments from pairs[2 * i] on.
+cmp_ret cmp_pool_map(mp_pool *p, const mp_slice *pairs, size_t n, size_t chunk, const cmp_submit *o);
+cmp_ret cmp_pool_close(mp_pool *p);
+cmp_ret cmp_pool_terminate(mp_pool *p);
+cmp_ret cmp_pool_join(mp_pool *p, int64_t timeout, mp_cancel *c);
+
+cmp_ret cmp_result_get(mp_result *r, int64_t timeout, mp_cancel *c, cmp_failure *failure);
+cmp_ret cmp_result_ready(mp_result *r);
+cmp_ret cmp_result_error_at(mp_result *r, size_t i, cmp_failure *failure);
+cmp_ret cmp_result_progress(mp_result *r, size_t *total);
+void cmp_result_items(mp_result *r, mp_slice *out, size_t n); // a failed item's data is NULL, and its len SIZE_MAX
+
+cmp_ret cmp_call_return(mp_call *c, const void *data, size_t len);
+cmp_ret cmp_call_return_buffer(mp_call *c, size_t len);
+void cmp_call_args(const mp_call *c, mp_slice *out, size_t n);
+
+#endif

@@ -1,0 +1,131 @@
+package mp_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"libmp.dev/mp"
+)
+
+// The functions that children run. A child is this test binary again, and gets no further than mp.Main.
+func init() {
+	mp.Register("shout", func(c *mp.Call) error {
+		if len(c.Arg(0)) == 0 {
+			return mp.WithCode(17, errors.New("nothing to shout"))
+		}
+		return c.Return(append(bytes.ToUpper(c.Arg(0)), '!'))
+	})
+	mp.Register("join", func(c *mp.Call) error {
+		out, err := c.ReturnBuffer(len(bytes.Join(c.Args(), nil)))
+		copy(out, bytes.Join(c.Args(), nil))
+		return err
+	})
+	mp.Register("panic", func(c *mp.Call) error { panic("boom: " + string(c.Arg(0))) })
+	mp.Register("goexit", func(c *mp.Call) error {
+		runtime.Goexit()
+		return nil
+	})
+	mp.Register("pid", func(c *mp.Call) error { return c.Return([]byte(strconv.Itoa(os.Getpid()))) })
+	mp.Register("kill", func(c *mp.Call) error {
+		if string(c.Arg(0)) == "die" {
+			syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		return c.Return(c.Arg(0))
+	})
+	mp.Register("sleep", func(c *mp.Call) error {
+		d, err := time.ParseDuration(string(c.Arg(0)))
+		time.Sleep(d)
+		return err
+	})
+	mp.Register("exit", func(c *mp.Call) error {
+		code, err := strconv.Atoi(string(c.Arg(0)))
+		if err != nil || code == 0 {
+			return err
+		}
+		return mp.WithCode(code, errors.New("asked to"))
+	})
+	mp.Register("count", count)
+	mp.Register("hold", hold)
+	mp.Register("lengths", lengths)
+	mp.Register("initialize", func(c *mp.Call) error { return os.Setenv("MP_TEST_WORD", string(c.Arg(0))) })
+	mp.Register("word", func(c *mp.Call) error { return c.Return([]byte(os.Getenv("MP_TEST_WORD"))) })
+}
+
+func TestMain(m *testing.M) {
+	mp.Main()
+	os.Exit(m.Run())
+}
+
+// watchdog is a context for what must not hang.
+func watchdog(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func want(t *testing.T, err, target error) {
+	t.Helper()
+	if !errors.Is(err, target) {
+		t.Fatalf("got %v, want %v", err, target)
+	}
+	if target != nil && err.Error() == "" {
+		t.Fatalf("%v without a text", target)
+	}
+}
+
+// noChildren waits until this process has none left.
+func noChildren(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		left := children()
+		if len(left) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("children left: %v", left)
+		}
+	}
+}
+
+func children() (pids []string) {
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, path := range stats {
+		data, _ := os.ReadFile(path)
+		// pid (name) state ppid: the name may have blanks and parentheses.
+		_, rest, found := strings.Cut(string(data[bytes.LastIndexByte(data, ')')+1:]), " ")
+		fields := strings.Fields(rest)
+		if found && len(fields) > 1 && fields[1] == fmt.Sprint(os.Getpid()) {
+			pids = append(pids, filepath.Base(filepath.Dir(path))+" "+fields[0])
+		}
+	}
+	return pids
+}

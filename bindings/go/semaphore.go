@@ -1,0 +1,78 @@
+package mp
+
+import (
+	"context"
+	"runtime"
+	"time"
+
+	"libmp.dev/mp/internal/cmp"
+)
+
+// Semaphore is a counter of permits between processes.
+type Semaphore struct{ h *handle[cmp.Semaphore] }
+
+// NewSemaphore makes a semaphore with value permits, and never more than limit; 0 is no limit.
+func NewSemaphore(value, limit uint32) (*Semaphore, error) {
+	return semaphoreOf(cmp.SemaphoreNew(value, limit))
+}
+
+// SemaphoreFromToken makes a handle of the semaphore that the token names.
+func SemaphoreFromToken(t Token) (*Semaphore, error) {
+	return semaphoreOf(cmp.SemaphoreFromToken((*cmp.Token)(&t)))
+}
+
+func semaphoreOf(ptr *cmp.Semaphore, ret cmp.Ret) (*Semaphore, error) {
+	if err := check(ret); err != nil {
+		return nil, err
+	}
+	s := &Semaphore{newHandle(ptr, (*cmp.Semaphore).Free)}
+	runtime.AddCleanup(s, (*handle[cmp.Semaphore]).close, s.h)
+	return s, nil
+}
+
+// Token names the semaphore for other processes.
+func (s *Semaphore) Token() (Token, error) {
+	defer runtime.KeepAlive(s)
+	var t cmp.Token
+	err := s.h.call(func(p *cmp.Semaphore) (ret cmp.Ret) {
+		t, ret = p.Token()
+		return ret
+	})
+	return Token(t), err
+}
+
+// Acquire waits for a permit and takes it.
+func (s *Semaphore) Acquire(ctx context.Context) error {
+	defer runtime.KeepAlive(s)
+	_, err := s.h.forever(ctx, (*cmp.Semaphore).Acquire)
+	return err
+}
+
+// TryAcquire is Acquire with a timeout; when it runs out, ErrTimeout.
+func (s *Semaphore) TryAcquire(timeout time.Duration) error {
+	defer runtime.KeepAlive(s)
+	_, err := s.h.try(timeout, (*cmp.Semaphore).Acquire)
+	return err
+}
+
+// Release gives n permits; ErrOverflow if that were more than the limit, and nothing is changed.
+func (s *Semaphore) Release(n uint32) error {
+	defer runtime.KeepAlive(s)
+	return s.h.call(func(p *cmp.Semaphore) cmp.Ret { return p.Release(n) })
+}
+
+// Value is the number of permits at this moment.
+func (s *Semaphore) Value() (value uint32, err error) {
+	defer runtime.KeepAlive(s)
+	err = s.h.call(func(p *cmp.Semaphore) (ret cmp.Ret) {
+		value, ret = p.Value()
+		return ret
+	})
+	return value, err
+}
+
+// Close drops this process's handle.
+func (s *Semaphore) Close() error {
+	s.h.close()
+	return nil
+}
