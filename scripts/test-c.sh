@@ -1,0 +1,77 @@
+#!/bin/bash
+# Compiles the header alone and the C tests with gcc and clang, and runs the tests: test-c.sh [TEST...]
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+source scripts/flags.sh
+
+out=target/tests-c
+failed=0
+mkdir -p "$out"
+ln -sf libmp.so target/release/libmp.so.0
+[[ -e target/debug/libmp.so ]] && ln -sf libmp.so target/debug/libmp.so.0
+c_compilers=$(compilers gcc clang)
+cpp_compilers=$(compilers g++ clang++)
+
+# The header is included twice, in C and in C++, with more warnings than the tests.
+printf '#include <mp.h>\n#include <mp.h>\nint main(void) { return MP_OK; }\n' >"$out/header.c"
+for compiler in $c_compilers; do
+    for standard in c11 c17; do
+        "$compiler" "${c_flags[@]}" -std=$standard -Wconversion -c "$out/header.c" -o "$out/header.o" || failed=1
+    done
+done
+for compiler in $cpp_compilers; do
+    for standard in c++17 c++20; do
+        "$compiler" "${cpp_flags[@]}" -std=$standard -Wconversion -x c++ -c "$out/header.c" -o "$out/header.o" ||
+            failed=1
+    done
+done
+
+# marked FILE WORDS: whether the test asks for it (see tests/c/check.h).
+marked() {
+    grep -q "check: $2" "$1"
+}
+
+valgrind=(valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite)
+
+# A test that includes a header of the examples is linked with what belongs to it.
+partners() {
+    sed -n 's|^#include "../../\(examples-c/.*\)\.h".*|\1.c|p' "$1"
+}
+
+test_one() {
+    local file=$1 name first link sources
+    name=$(basename "$file" .c)
+    mapfile -t sources < <(echo "$file" && partners "$file")
+    first=("${shared[@]}")
+    [[ $name == fault_* ]] && first=("${fault[@]}")
+    for compiler in $c_compilers; do
+        link=("${first[@]}")
+        # The second run covers the second compiler and the second library.
+        [[ $compiler == clang && $name != fault_* ]] && link=("${static[@]}")
+        "$compiler" "${c_flags[@]}" -Itests/c "${sources[@]}" -o "$out/$name-$compiler" "${link[@]}" || return 1
+        if [[ $compiler == gcc ]] || ! marked "$file" once; then
+            run_program "$name ($compiler)" 120 "$out/$name-$compiler" || return 1
+        fi
+    done
+    if ! marked "$file" valgrind && ! marked "$file" leaks; then
+        return 0
+    elif ! command -v valgrind >/dev/null; then
+        skip "$name under valgrind: not installed"
+        return 0
+    fi
+    if marked "$file" valgrind; then
+        run_program "$name (valgrind)" 120 "${valgrind[@]}" "$out/$name-gcc" || return 1
+    fi
+    # Leaked handles are seen only if they come from malloc, and stale ones then are not refused.
+    if marked "$file" leaks; then
+        run_program "$name (leaks)" 120 env MP_HANDLES=malloc "${valgrind[@]}" "$out/$name-gcc" || return 1
+    fi
+}
+
+if (($# == 0)); then
+    set -- tests/c/*.c
+fi
+for file in "$@"; do
+    test_one "$file" || failed=1
+done
+exit $failed

@@ -1,0 +1,24 @@
+#!/bin/bash
+# Checks and tests bindings/go against an installed tree: test-go.sh GO
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+go=$1
+export GOTOOLCHAIN=local GOFLAGS=-count=1
+# The wrapper finds libmp as any program does: by pkg-config, and by the loader.
+prefix=$PWD/target/prefix-go
+make --no-print-directory install PREFIX="$prefix" DESTDIR= >/dev/null
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig LD_LIBRARY_PATH=$prefix/lib
+cd bindings/go
+
+unformatted=$("$("$go" env GOROOT)/bin/gofmt" -l .)
+if [[ -n $unformatted ]]; then
+    echo "not formatted by gofmt: $unformatted" >&2
+    exit 1
+fi
+"$go" vet ./...
+timeout -k 5 500 "$go" test -timeout 400s ./...
+shopt -s nullglob
+for example in examples/*/; do
+    timeout -k 5 120 "$go" run "./$example"
+done
