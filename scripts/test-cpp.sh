@@ -4,18 +4,17 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 source scripts/flags.sh
 
-out=target/tests-cpp
 failed=0
-mkdir -p "$out"
 ln -sf libmp.so target/release/libmp.so.0
-cpp_compilers=$(compilers g++ clang++)
 
-shopt -s nullglob
-for file in bindings/cpp/{tests,examples}/*.cpp; do
-    name=$(basename "$file" .cpp)
-    for compiler in $cpp_compilers; do
-        "$compiler" "${cpp_flags[@]}" "$file" -o "$out/$name-$compiler" "${shared[@]}" &&
-            run_program "$name ($compiler)" 120 "$out/$name-$compiler" || failed=1
+for compiler in $(compilers g++ clang++); do
+    out=target/tests-cpp/$compiler
+    make --no-print-directory -s -j2 -C bindings/cpp all CXX="$compiler" OUT="$PWD/$out" || {
+        failed=1
+        continue
+    }
+    for program in "$out"/*; do
+        run_program "$(basename "$program") ($compiler)" 120 "$program" || failed=1
     done
 done
 exit $failed

@@ -4,7 +4,7 @@ use super::held::{kind, Entry};
 use super::layout::{BLOCK_HEADER, CLASS_SIZES, FIRST_OBJECT_CLASS};
 use super::refs::{BlockRef, Refs};
 use super::{Arena, Tables};
-use crate::error::Result;
+use crate::error::{Result, Status};
 use crate::sys::prim::{AtomicU64, Ordering};
 
 /// Where the reference word of a large block lies in its run: the data begins on the next cache line.
@@ -82,6 +82,18 @@ impl Arena {
     /// A new block with `length` bytes of data, which a forked child shares or not.
     pub fn allocate(&'static self, length: u64, shared_by_fork: bool) -> Result<Block> {
         let kind = if shared_by_fork { kind::BLOCK } else { kind::PRIVATE };
+        self.or_after_sweep(|| self.try_allocate(length, kind))
+    }
+
+    /// When memory is short, those who have ended unnoticed may have some.
+    pub(crate) fn or_after_sweep<T>(&self, take: impl Fn() -> Result<T>) -> Result<T> {
+        match take() {
+            Err(error) if error.status() == Status::NoMemory && self.sweep_finds_dead() => take(),
+            result => result,
+        }
+    }
+
+    fn try_allocate(&'static self, length: u64, kind: u32) -> Result<Block> {
         let mut tables = self.tables.lock();
         let entry = self.take_entry(&mut tables)?;
         match self.take(&mut tables, length, Place::Entry(self.my_entry(entry), kind)) {

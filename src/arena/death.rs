@@ -12,11 +12,12 @@
 
 use super::held::{kind, Entry};
 use super::refs::{BlockRef, Refs};
-use super::slot::{Life, Owner, Slot, State};
+use super::slot::{Life, Owner, Slot, State, OWNED_WORD};
+use super::word;
 use super::Arena;
 use crate::fault;
 use crate::sys::clock;
-use crate::sys::prim::{AtomicU64, Futex, Ordering};
+use crate::sys::prim::{fence, AtomicU64, Futex, Ordering};
 use crate::sys::procfs::{self, Liveness};
 
 /// A forked child that has not taken its slot over by then loses it.
@@ -124,13 +125,20 @@ impl Arena {
 
     /// Looks at every process of the arena and settles the dead. A few system calls for each.
     pub fn sweep(&self) {
+        self.sweep_finds_dead();
+    }
+
+    /// The same, and whether there was anybody to settle.
+    pub(crate) fn sweep_finds_dead(&self) -> bool {
         for slot in 1..self.header().slots_used.load(Ordering::Acquire) {
             let life = self.life(slot);
             if self.has_died(slot, life) {
                 self.declare_dead(slot, life);
             }
         }
+        let found = self.header().unsettled.load(Ordering::Acquire) != 0;
         self.settle_pending();
+        found
     }
 
     /// Settles whoever has been declared dead. Must not be called while this thread holds the tables.
@@ -206,11 +214,12 @@ impl Arena {
         for park in &slot.parks {
             let word = park.word.load(Ordering::Acquire);
             if word != 0 {
-                self.wake_all(word);
+                self.wake_all(word & !OWNED_WORD);
                 park.word.store(0, Ordering::Release);
             }
         }
         fault!("death.settle:woken");
+        self.free_awaited_locks(number, seen);
         // What is in doubt about a structure is judged before the structure itself may go.
         let entries = || (0..self.entry_count(slot)).map(|index| self.entry(slot, index));
         entries().filter(|e| e.kind() >= kind::FIRST_OF_FLOORS).for_each(|e| self.settle_entry(e));
@@ -246,6 +255,21 @@ impl Arena {
             let life = self.life(other);
             if life.state() == State::Settling && life.settler() == number && other != number {
                 self.settle(other, life);
+            }
+        }
+    }
+
+    /// Frees the locks that the dead one held, as far as others are on record as sleeping on them.
+    fn free_awaited_locks(&self, number: u32, dead: Life) {
+        let owner = Owner::new(number, dead.generation().wrapping_sub(1));
+        fence(Ordering::SeqCst);
+        for slot in 1..self.header().slots_used.load(Ordering::Acquire) {
+            for park in &self.slot(slot).parks {
+                let record = park.word.load(Ordering::SeqCst);
+                let offset = record & !OWNED_WORD;
+                if record != offset && offset % 4 == 0 && offset < self.capacity() {
+                    word::bereave(self.at::<Futex>(offset), owner.bits());
+                }
             }
         }
     }

@@ -152,17 +152,8 @@ impl<T: Object> Holder<T> {
         let class =
             object_class(size_of::<T>()).ok_or_else(|| Error::internal("an object too large for a cell"))?;
         arena.settle_pending();
-        let mut tables = arena.tables.lock();
-        let index = arena.take_entry(&mut tables)?;
+        let (object, index) = arena.or_after_sweep(|| arena.new_cell(class))?;
         let entry = arena.my_entry(index);
-        let object = match arena.take_block(&mut tables, class, Place::Entry(entry, entry_kind::NEWBORN)) {
-            Ok(object) => object,
-            Err(error) => {
-                tables.free.push(index.0);
-                return Err(error);
-            }
-        };
-        drop(tables);
         let head = arena.at::<ObjectHead>(object.offset());
         arena.zero(
             object.offset() + size_of::<ObjectHead>() as u64,
@@ -217,6 +208,19 @@ impl<T: Object> Holder<T> {
 }
 
 impl Arena {
+    /// A cell for a new object, and the entry that names it.
+    fn new_cell(&self, class: usize) -> Result<(BlockRef, EntryIndex)> {
+        let mut tables = self.tables.lock();
+        let index = self.take_entry(&mut tables)?;
+        match self.take_block(&mut tables, class, Place::Entry(self.my_entry(index), entry_kind::NEWBORN)) {
+            Ok(object) => Ok((object, index)),
+            Err(error) => {
+                tables.free.push(index.0);
+                Err(error)
+            }
+        }
+    }
+
     /// The object that a token of this arena names, or why there is none.
     fn check_token(&self, token: &Token, kind: Option<ObjectKind>) -> Result<BlockRef> {
         let object = BlockRef::from_bits(token.object);

@@ -138,11 +138,14 @@ impl fmt::Debug for Owner {
     }
 }
 
-/// What a thread that sleeps says of itself: see `park.rs`.
+/// In a park record, beside the offset: the word is a lock's, which names its owner.
+pub(crate) const OWNED_WORD: u64 = 1;
+
+/// What a thread that sleeps says of itself: see `wait.rs`.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Park {
-    /// The offset of the word it sleeps on, 0 when it does not.
+    /// The offset of the word it sleeps on, possibly with [`OWNED_WORD`]; 0 when it does not sleep.
     pub(crate) word: AtomicU64,
     /// The object that the word belongs to.
     pub(crate) object: AtomicU64,

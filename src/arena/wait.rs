@@ -11,12 +11,12 @@
 //! who takes over.
 
 use super::event;
-use super::slot::Owner;
+use super::slot::{Owner, OWNED_WORD};
 use super::word::{self, Acquired, Ended, Sleeper};
 use super::Arena;
 use crate::sys::clock::{self, Deadline};
 use crate::sys::futex::{self, Slept};
-use crate::sys::prim::{AtomicU32, AtomicU64, Futex, Ordering};
+use crate::sys::prim::{fence, AtomicU32, AtomicU64, Futex, Ordering};
 
 const CAP: i64 = 1_000_000_000;
 const WATCH_CAP: i64 = 50_000_000;
@@ -145,8 +145,13 @@ impl<'a> Waiter<'a> {
             return if self.slept && self.look_after(word, seen) { None } else { Some(Ended::TimedOut) };
         }
         if self.park.is_none() {
-            self.park = self.arena.park(word, 0);
+            self.park = self.arena.park(word, self.watch.is_some());
             crate::fault!("wait.park:recorded");
+            // Either who settles the owner finds the record, or the owner is seen to be dead here.
+            fence(Ordering::SeqCst);
+            if self.watch.is_some() && self.arena.is_dead(Owner::of_word(seen)) {
+                return None;
+            }
         }
         let cap = if self.begin_watch(word) { WATCH_CAP } else { CAP };
         self.slept = true;
@@ -289,7 +294,7 @@ fn release_slowly(arena: &Arena, word: &Futex) -> bool {
     let owner = Owner::of_word(seen);
     // The next one is to be told, though another process releases for the dead one.
     let died = !owner.is_none() && owner != arena.me() && arena.investigate(owner);
-    let record = if seen & word::WAITERS != 0 { arena.park(word, 0) } else { None };
+    let record = if seen & word::WAITERS != 0 { arena.park(word, false) } else { None };
     let released = word::release(word, if died { word::OWNER_DIED } else { 0 });
     if let Some(record) = record {
         arena.unpark(record);
@@ -303,7 +308,7 @@ pub fn notify(arena: &Arena, event: &Futex, n: u32) {
     if !event::is_awaited(event) {
         return;
     }
-    let record = arena.park(event, 0);
+    let record = arena.park(event, false);
     event::notify(event, n);
     if let Some(record) = record {
         arena.unpark(record);
@@ -311,8 +316,8 @@ pub fn notify(arena: &Arena, event: &Futex, n: u32) {
 }
 
 impl Arena {
-    /// Records that this thread sleeps on `word`, or owes it a wake-up.
-    pub(crate) fn park(&self, word: &Futex, object: u64) -> Option<usize> {
+    /// Records that this thread sleeps on `word`, or owes it a wake-up. `owned`: it sleeps on a lock word.
+    pub(crate) fn park(&self, word: &Futex, owned: bool) -> Option<usize> {
         let offset = self.find_offset(word)?;
         let mut used = self.parks.load(Ordering::Relaxed);
         let record = loop {
@@ -328,8 +333,7 @@ impl Arena {
         };
         let park = &self.my_slot().parks[record];
         park.since.store(clock::now() as u64, Ordering::Relaxed);
-        park.object.store(object, Ordering::Relaxed);
-        park.word.store(offset, Ordering::SeqCst);
+        park.word.store(offset | if owned { OWNED_WORD } else { 0 }, Ordering::SeqCst);
         Some(record)
     }
 

@@ -127,6 +127,22 @@ pub fn release_unwaited(word: &Futex, me: u32) -> bool {
     word.compare_exchange(me, 0, Ordering::Release, Ordering::Relaxed).is_ok()
 }
 
+/// The owner has died while others may sleep: frees the lock, so that no sleep can begin on the word as it was, and
+/// wakes them. The next owner is told.
+pub fn bereave(word: &Futex, dead: u32) {
+    let mut seen = word.load(Ordering::SeqCst);
+    while owner(seen) == dead {
+        match word.compare_exchange(seen, OWNER_DIED | seen & WAITERS, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => {
+                fault!("lock.bereave:freed");
+                word.wake(u32::MAX);
+                return;
+            }
+            Err(now) => seen = now,
+        }
+    }
+}
+
 /// Releases the lock. False if it was free: then nothing changed. `leave` is what it leaves: zero, or
 /// [`OWNER_DIED`] if the owner is dead.
 #[inline]

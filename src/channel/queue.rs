@@ -272,7 +272,7 @@ impl Queue {
 
     #[cold]
     fn grow<'a>(&'a self, arena: &'static Arena, old: Option<Ring<'_>>, body: Body<'_>) -> Result<Ring<'a>> {
-        let units = Ring::units_for(old, body)?;
+        let units = Ring::units_for(old, self.cell.head_position(), self.cell.tail_position(), body)?;
         let block = arena.allocate(Ring::block_bytes(units), false)?;
         let ring = Ring::make(arena, block.reference(), units);
         let _head = self.turn(arena, &self.cell.head, Deadline::Never).map_err(full)?;

@@ -76,6 +76,26 @@ impl Found {
     }
 }
 
+/// How many units of a ring lie between a place and the ring's end.
+fn left_before_end(ring: u32, unit: u32) -> u32 {
+    ring - (unit & (ring - 1))
+}
+
+/// Where a message of these units goes in a ring: behind a pad of how many, and the unit after it.
+fn place(ring: u32, tail: u32, units: u32) -> (Option<u32>, u32) {
+    let left = left_before_end(ring, tail);
+    if units <= left {
+        (None, tail.wrapping_add(units))
+    } else {
+        (Some(left), tail.wrapping_add(left).wrapping_add(units))
+    }
+}
+
+fn fits(ring: u32, head: Position, tail: Position, body: Body<'_>) -> bool {
+    let (_, end) = place(ring, tail.unit(), body.units());
+    body.units() <= ring && end.wrapping_sub(head.unit()) <= ring
+}
+
 /// A ring in the arena.
 #[derive(Clone, Copy)]
 pub(super) struct Ring<'a> {
@@ -112,30 +132,29 @@ impl<'a> Ring<'a> {
     }
 
     fn left_before_end(&self, unit: u32) -> u32 {
-        self.units - (unit & (self.units - 1))
-    }
-
-    /// Where a message of these units goes: whether behind a pad, and the unit after it.
-    fn place(&self, tail: u32, units: u32) -> (Option<u32>, u32) {
-        let left = self.left_before_end(tail);
-        if units <= left {
-            (None, tail.wrapping_add(units))
-        } else {
-            (Some(left), tail.wrapping_add(left).wrapping_add(units))
-        }
+        left_before_end(self.units, unit)
     }
 
     /// Whether the message fits between `tail` and `head`.
     pub(super) fn fits(&self, head: Position, tail: Position, body: Body<'_>) -> bool {
-        let (_, end) = self.place(tail.unit(), body.units());
-        body.units() <= self.units && end.wrapping_sub(head.unit()) <= self.units
+        fits(self.units, head, tail, body)
     }
 
-    /// How many units a ring must have in which the message fits.
-    pub(super) fn units_for(now: Option<Ring<'_>>, body: Body<'_>) -> Result<u32> {
-        let least = body.units().saturating_mul(2).max(FIRST_UNITS);
+    /// How many units a ring must have in which the message fits, beside what lies between the positions.
+    pub(super) fn units_for(
+        now: Option<Ring<'_>>,
+        head: Position,
+        tail: Position,
+        body: Body<'_>,
+    ) -> Result<u32> {
         let doubled = now.map_or(0, |ring| ring.units.saturating_mul(2));
-        let units = least.max(doubled).checked_next_power_of_two().unwrap_or(u32::MAX);
+        // With twice the units of the message, an empty ring holds it at whatever place.
+        let least = body.units().saturating_mul(2).max(FIRST_UNITS).next_power_of_two();
+        let mut units = least.max(doubled);
+        // Twice the ring may be too little: the pad before its end takes room as well.
+        while units <= MOST_UNITS && !fits(units, head, tail, body) {
+            units = units.saturating_mul(2);
+        }
         if units > MOST_UNITS {
             return Err(Error::new(crate::error::Status::NoMemory, "the queue's ring can't grow any more"));
         }
@@ -150,7 +169,7 @@ impl<'a> Ring<'a> {
     /// Writes the message at `tail` and says where the position behind it is. Nobody sees it before that position
     /// is stored.
     pub(super) fn write(&self, tail: Position, body: Body<'_>) -> Position {
-        let (pad, end) = self.place(tail.unit(), body.units());
+        let (pad, end) = place(self.units, tail.unit(), body.units());
         let mut unit = tail.unit();
         if let Some(left) = pad {
             // How far the pad goes is part of it: in a ring that has grown since, the end is elsewhere.
@@ -232,8 +251,12 @@ mod tests {
 
     #[test]
     fn rings_double_and_hold_the_longest_message() {
-        assert_eq!(Ring::units_for(None, Body::Bytes(&[])).unwrap(), FIRST_UNITS);
+        let start = Position::new(0, 0);
+        assert_eq!(Ring::units_for(None, start, start, Body::Bytes(&[])).unwrap(), FIRST_UNITS);
         let longest = Body::Bytes(&[0; SMALL]);
-        assert!(Ring::units_for(None, longest).unwrap() >= 2 * longest.units());
+        assert!(Ring::units_for(None, start, start, longest).unwrap() >= 2 * longest.units());
+        // 31 units from 17 to 48, and 20 more: in a ring of 64 they would begin at 64, behind a pad, and reach 84.
+        let (head, tail) = (Position::new(0, 17), Position::new(3, 48));
+        assert_eq!(Ring::units_for(None, head, tail, Body::Bytes(&[0; 310])).unwrap(), 128);
     }
 }

@@ -231,13 +231,12 @@ impl Item {
 #[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
     arena: &'a Arena,
-    pub(super) block: BlockRef,
     pub(super) head: &'a JobHead,
 }
 
 impl<'a> Job<'a> {
     pub(super) fn of(arena: &'a Arena, block: BlockRef) -> Job<'a> {
-        Job { arena, block, head: arena.at(arena.data_offset(block).next_multiple_of(64)) }
+        Job { arena, head: arena.at(arena.data_offset(block).next_multiple_of(64)) }
     }
 
     /// Where a block's job begins, and how many bytes more it may need for that.

@@ -58,10 +58,10 @@ impl ReturnSink for TaskSink {
     }
 }
 
-/// A job's function, resolved once.
+/// A function that was found, and how it was named: to find it again may read files.
 struct Resolved {
-    job: u64,
-    function: std::result::Result<Function, String>,
+    target: Vec<u8>,
+    function: Function,
 }
 
 /// What a worker carries through its life.
@@ -165,14 +165,14 @@ impl Worker<'_> {
     }
 
     fn function_of(&mut self, job: &Job<'static>) -> std::result::Result<Function, String> {
-        let bits = job.block.bits();
-        if let Some(known) = self.resolved.as_ref().filter(|known| known.job == bits) {
-            return known.function.clone();
+        let target = job.target();
+        if let Some(known) = self.resolved.as_ref().filter(|known| known.target == target) {
+            return Ok(known.function);
         }
-        let function = Target::decode(job.target()).and_then(|target| target.resolve());
-        let function = function.map_err(|error| error.message().to_owned());
-        self.resolved = Some(Resolved { job: bits, function: function.clone() });
-        function
+        let found = Target::decode(target).and_then(|target| target.resolve());
+        let function = found.map_err(|error| error.message().to_owned())?;
+        self.resolved = Some(Resolved { target: target.to_vec(), function });
+        Ok(function)
     }
 
     /// Claims one item and runs it, if it is queued.

@@ -90,7 +90,7 @@ impl Semaphore {
         let arena = Arena::get()?;
         let waited_for = permits::waited_for(self.cell.word.load(Ordering::Relaxed));
         // The record says that wake-ups are due, in case this process dies before it has given them.
-        let record = waited_for.then(|| arena.park(&self.cell.word, 0)).flatten();
+        let record = waited_for.then(|| arena.park(&self.cell.word, false)).flatten();
         let max = self.cell.max.load(Ordering::Relaxed);
         let released = permits::release(&self.cell.word, n, max);
         if let Some(record) = record {

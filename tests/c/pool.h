@@ -1,0 +1,113 @@
+/*
+ * What the pool's tests share: making pools, items that are numbers, and a look at the process's children.
+ */
+#ifndef MP_TEST_POOL_H
+#define MP_TEST_POOL_H
+
+#include "check.h"
+
+#include <dirent.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+
+#define POOL_WAIT (30 * CHECK_SECOND)
+
+static inline mp_pool *pool_new(int32_t method, uint32_t processes) {
+    mp_pool_options options;
+    mp_pool *pool = NULL;
+    CHECK_OK(mp_pool_options_init(&options));
+    options.processes = processes;
+    options.start_method = method;
+    CHECK_OK(mp_pool_new(&options, &pool));
+    CHECK(pool != NULL);
+    return pool;
+}
+
+/* Ends a pool in order. */
+static inline void pool_end(mp_pool *pool) {
+    CHECK_OK(mp_pool_close(pool));
+    CHECK_OK(mp_pool_join(pool, POOL_WAIT));
+    mp_pool_free(pool);
+}
+
+static inline int64_t pool_number(mp_slice slice) {
+    int64_t number;
+    CHECK_EQ(sizeof number, slice.len);
+    memcpy(&number, slice.data, sizeof number);
+    return number;
+}
+
+static inline int64_t pool_arg(mp_call *call, size_t i) {
+    return pool_number(mp_call_arg(call, i));
+}
+
+static inline int32_t pool_give(mp_call *call, int64_t number) {
+    CHECK_OK(mp_call_return(call, &number, sizeof number));
+    return 0;
+}
+
+/* Items 0, 1, 2 ... as arguments of eight bytes. */
+typedef struct {
+    int64_t *numbers;
+    mp_slice *slices;
+} pool_items;
+
+static inline pool_items pool_items_new(size_t n) {
+    pool_items items = {calloc(n + 1, sizeof *items.numbers), calloc(n + 1, sizeof *items.slices)};
+    CHECK(items.numbers && items.slices);
+    for (size_t i = 0; i < n; i++) {
+        items.numbers[i] = (int64_t)i;
+        items.slices[i] = (mp_slice){&items.numbers[i], sizeof items.numbers[i]};
+    }
+    return items;
+}
+
+static inline void pool_items_free(pool_items items) {
+    free(items.numbers);
+    free(items.slices);
+}
+
+/* Memory that children share, zeroed. */
+static inline void *pool_shared(size_t size) {
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(memory != MAP_FAILED);
+    return memory;
+}
+
+/* The children of a process, of all its threads: as many as fit; answers how many there are. */
+static inline size_t pool_children(pid_t parent, pid_t *pids, size_t cap) {
+    char path[320];
+    size_t n = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)parent);
+    DIR *tasks = opendir(path);
+    for (struct dirent *task; tasks && (task = readdir(tasks));) {
+        snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)parent, task->d_name);
+        FILE *list = task->d_name[0] == '.' ? NULL : fopen(path, "re");
+        for (int pid; list && fscanf(list, "%d", &pid) == 1; n++)
+            if (n < cap)
+                pids[n] = pid;
+        if (list)
+            fclose(list);
+    }
+    if (tasks)
+        closedir(tasks);
+    return n;
+}
+
+static inline void pool_no_children(void) {
+    pid_t pid = 0;
+    CHECK_EQ(0, pool_children(getpid(), &pid, 1));
+}
+
+static inline size_t pool_entries(const char *path) {
+    size_t n = 0;
+    DIR *directory = opendir(path);
+    CHECK(directory != NULL);
+    while (readdir(directory))
+        n++;
+    closedir(directory);
+    return n;
+}
+
+#endif

@@ -1,0 +1,65 @@
+/* What the tests of queues share. */
+#ifndef MP_TESTS_QUEUE_H
+#define MP_TESTS_QUEUE_H
+
+#include "check.h"
+
+static inline mp_queue *queue_of(int64_t maxsize) {
+    mp_queue_options options;
+    mp_queue *queue = NULL;
+    CHECK_OK(mp_queue_options_init(&options));
+    options.maxsize = maxsize;
+    CHECK_OK(mp_queue_new(&options, &queue));
+    return queue;
+}
+
+static inline size_t size_of(const mp_queue *queue) {
+    size_t size = SIZE_MAX;
+    CHECK_OK(mp_queue_size(queue, &size));
+    return size;
+}
+
+static inline void put_number(mp_queue *queue, uint64_t number) {
+    CHECK_OK(mp_queue_put(queue, &number, sizeof number, MP_FOREVER));
+}
+
+static inline uint64_t get_number(mp_queue *queue) {
+    uint64_t number = 0;
+    size_t length = 0;
+    CHECK_OK(mp_queue_get_into(queue, &number, sizeof number, &length, MP_FOREVER));
+    CHECK_EQ(sizeof number, length);
+    return number;
+}
+
+/* Bytes that tell where in which message they belong. */
+static inline void fill(unsigned char *bytes, size_t length, uint64_t seed) {
+    uint64_t state = seed * UINT64_C(0x9e3779b97f4a7c15) + length;
+    for (size_t i = 0; i < length; i++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        bytes[i] = (unsigned char)(state >> 56);
+    }
+}
+
+static inline void check_filled(const unsigned char *bytes, size_t length, uint64_t seed) {
+    uint64_t state = seed * UINT64_C(0x9e3779b97f4a7c15) + length;
+    for (size_t i = 0; i < length; i++) {
+        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        if (bytes[i] != (unsigned char)(state >> 56))
+            check_equal(__FILE__, __LINE__, "a byte of the message", (long long)(state >> 56), bytes[i]);
+    }
+}
+
+/* Waits until the process sleeps in the kernel. */
+static inline void wait_until_asleep(pid_t pid) {
+    char path[64], line[512], state = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    while (state != 'S') {
+        FILE *file = fopen(path, "r");
+        CHECK(file && fgets(line, sizeof line, file));
+        fclose(file);
+        state = strrchr(line, ')')[2];
+        check_sleep(CHECK_SECOND / 1000);
+    }
+}
+
+#endif

@@ -1,0 +1,369 @@
+//! A process is killed at every pass of every fault point of the arena, the lock and the semaphore. The others go on
+//! at once, and after a sweep the arena has as much in use as before.
+
+use crate::process::{fork, wait_until, Child, Exit, Words};
+use crate::Case;
+use mp::arena::{Arena, Usage};
+use mp::error::Status;
+use mp::sync::{Lock, Semaphore};
+use mp::sys::clock::{Deadline, FOREVER};
+use mp::sys::fault::arm;
+
+/// Whose points are tested here. Those of the floors above have tests of their own.
+const PREFIXES: [&str; 7] = ["arena.", "slot.", "fork.", "death.", "lock.", "semaphore.", "wait."];
+
+/// How often a process was killed at each point, counted for all cases together.
+#[derive(Clone, Copy)]
+pub struct Kills(Words);
+
+pub fn cases() -> Vec<Case> {
+    let kills = Kills(Words::new());
+    let case = |name: &str, body: fn(Kills)| Case::new(format!("faults: {name}"), move || body(kills)).within(300);
+    vec![
+        case("memory and objects", |k| k.at_every_pass(&["arena.", "slot."], memory)),
+        case("tokens kept and dropped", |k| k.at_every_pass(&["arena."], keeping)),
+        case("fork", |k| k.at_every_pass(&["arena.", "slot.", "fork."], forking)),
+        case("the settler of a killed process", |k| k.at_every_pass(&["arena.", "death."], settling)),
+        case("a process, its settler, and the settler's settler", |k| k.chains()),
+        case("lock", |k| k.at_every_pass(&["lock.", "wait."], locking)),
+        case("the settler of a lock's owner", |k| k.at_every_pass(&["lock.", "death."], bereaving)),
+        case("semaphore", |k| k.at_every_pass(&["semaphore.", "wait."], counting)),
+        case("every point has killed", Kills::all_points_reached),
+    ]
+}
+
+/// The names of the fault points with one of these prefixes, as they stand in the sources.
+pub fn points(prefixes: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+    while let Some(folder) = folders.pop() {
+        for file in std::fs::read_dir(folder).unwrap().map(|f| f.unwrap().path()) {
+            if file.is_dir() {
+                folders.push(file);
+                continue;
+            }
+            let source = std::fs::read_to_string(file).unwrap_or_default();
+            for line in source.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                let name = line.split_once("fault!(\"").and_then(|(_, rest)| rest.split_once('"'));
+                found.extend(name.map(|(name, _)| name.to_owned()));
+            }
+        }
+    }
+    found.retain(|name| prefixes.iter().any(|p| name.starts_with(p)));
+    found.sort();
+    found.dedup();
+    assert!(!found.is_empty());
+    found
+}
+
+impl Kills {
+    fn record(self, point: &str) {
+        let index = points(&PREFIXES).iter().position(|p| p == point).unwrap();
+        self.0.add(index, 1);
+    }
+
+    /// Runs `trial` with the victim killed at the first, second, third... pass of each point, until it is not reached
+    /// any more. Each trial has an arena of its own.
+    fn at_every_pass(self, prefixes: &[&str], trial: fn(&str) -> bool) {
+        let mut all = 0;
+        for point in points(prefixes) {
+            let mut n = 1;
+            // Some are passed only if nobody comes first, so an unreached one is tried again.
+            while (0..3).any(|_| try_one(&format!("kill@{point}#{n}"), trial)) {
+                self.record(&point);
+                all += 1;
+                // Beyond some dozens the passes repeat themselves.
+                n += 1 + n / 24;
+            }
+        }
+        println!("    {all} kills");
+        assert!(all >= 5);
+    }
+
+    fn all_points_reached(self) {
+        let all = points(&PREFIXES);
+        let counts: Vec<u32> = (0..all.len()).map(|i| self.0.get(i)).collect();
+        println!("    {} points, {} kills", all.len(), counts.iter().sum::<u32>());
+        let missed: Vec<&String> = all.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(p, _)| p).collect();
+        assert!(missed.is_empty(), "no case reaches {missed:?}");
+    }
+
+    /// Three deaths in a row: a process in the middle of its work, who settles it, and who settles that.
+    fn chains(self) {
+        let places = points(&["arena.", "slot.", "fork."]);
+        let settlers = points(&["arena.", "death."]);
+        let (mut trials, mut deaths) = (0, Words::new());
+        for (i, first) in places.iter().enumerate() {
+            for (k, second) in settlers.iter().enumerate() {
+                for n in 1..=2 {
+                    let third = &settlers[(i * 7 + k * 3 + n) % settlers.len()];
+                    let specs = [format!("kill@{first}#{}", n * n), format!("kill@{second}#{n}"), format!("kill@{third}#1")];
+                    chain(&specs, &mut deaths);
+                    trials += 1;
+                }
+            }
+        }
+        println!("    {trials} chains, {} deaths", deaths.get(0));
+        assert!(deaths.get(0) > trials);
+    }
+}
+
+/// Runs a trial in a process of its own; whether its victim was killed.
+pub fn try_one(spec: &str, trial: fn(&str) -> bool) -> bool {
+    let words = Words::new();
+    let survivor = fork(|| words.set(0, u32::from(trial(spec))));
+    assert_eq!(survivor.wait(), Exit::Code(0), "{spec}");
+    words.get(0) != 0
+}
+
+pub fn usage() -> Usage {
+    Arena::get().unwrap().usage()
+}
+
+/// After the dead have been swept up, the arena is as it was.
+#[track_caller]
+pub fn is_back_at(start: Usage) {
+    let arena = Arena::get().unwrap();
+    arena.sweep();
+    assert_eq!(arena.usage(), start);
+}
+
+/// Starts a victim, which may be killed while it does `work`.
+pub fn victim(spec: &str, work: impl FnOnce()) -> Child {
+    fork(|| {
+        arm(spec);
+        work();
+        arm("");
+    })
+}
+
+#[track_caller]
+pub fn was_killed(victim: &Child) -> bool {
+    match victim.wait() {
+        Exit::Signal(libc::SIGKILL) => true,
+        exit => {
+            assert_eq!(exit, Exit::Code(0));
+            false
+        }
+    }
+}
+
+/// Blocks of many sizes, new slabs, large blocks, and enough objects for a longer held table.
+fn use_memory(slab_size: u64) {
+    let arena = Arena::get().unwrap();
+    for size in [0, 10, 1000, 5000, 100_000, 3 << 20] {
+        let block = arena.allocate(size, size % 20 == 0).unwrap();
+        arena.write(arena.data_offset(block.reference()), &vec![7; size as usize]);
+    }
+    let blocks: Vec<_> = (0..9).map(|_| arena.allocate(slab_size, false).unwrap()).collect();
+    let locks: Vec<_> = (0..14).map(|_| Lock::new().unwrap()).collect();
+    let large: Vec<_> = (0..3).map(|_| arena.allocate(40_000, true).unwrap()).collect();
+    drop((blocks, locks, large));
+    let token = Lock::new().map(|lock| lock.token()).unwrap();
+    assert_eq!(Lock::from_token(&token).err().map(|e| e.status()), Some(Status::Stale));
+}
+
+fn memory(spec: &str) -> bool {
+    use_memory(6000);
+    let start = usage();
+    let killed = was_killed(&victim(spec, || use_memory(8000)));
+    use_memory(4000);
+    use_memory(8000);
+    is_back_at(start);
+    killed
+}
+
+fn keeping(spec: &str) -> bool {
+    let start = usage();
+    let arena = Arena::get().unwrap();
+    let semaphore = Semaphore::new(1, 0).unwrap();
+    let token = semaphore.token();
+    arena.keep(&token).unwrap();
+    let killed = was_killed(&victim(spec, || {
+        let handle = Semaphore::from_token(&token).unwrap();
+        arena.keep(&token).unwrap();
+        drop(handle);
+        arena.unkeep(&token).unwrap();
+    }));
+    arena.sweep();
+    assert_eq!(usage().objects, start.objects + 1);
+    // As it was, or kept once more: but never less, and never more than its keeps.
+    while arena.unkeep(&token).is_ok() {}
+    assert_eq!(semaphore.value().unwrap(), 1);
+    arena.keep(&token).unwrap();
+    drop(semaphore);
+    arena.unkeep(&token).unwrap();
+    assert_eq!(Semaphore::from_token(&token).unwrap_err().status(), Status::Stale);
+    is_back_at(start);
+    killed
+}
+
+fn forking(spec: &str) -> bool {
+    let start = usage();
+    let (lock, semaphore) = (Lock::new().unwrap(), Semaphore::new(1, 0).unwrap());
+    let words = Words::new();
+    let killed = was_killed(&victim(spec, || {
+        let more: Vec<_> = (0..12).map(|_| Lock::new().unwrap()).collect();
+        let child = fork(|| {
+            arm("");
+            words.set(0, std::process::id());
+            assert_eq!(more[0].acquire(Deadline::Now).unwrap(), Status::Ok);
+        });
+        child.succeeds();
+    }));
+    let child = words.get(0) as i32;
+    wait_until("the victim's child is gone", || child == 0 || crate::process::state_of(child).is_none_or(|s| s == 'Z'));
+    let mine = fork(|| assert_eq!(lock.acquire(Deadline::after(FOREVER)).unwrap(), Status::Ok));
+    mine.succeeds();
+    Arena::get().unwrap().sweep();
+    assert_eq!(usage().objects, start.objects + 2);
+    drop((lock, semaphore));
+    is_back_at(start);
+    killed
+}
+
+/// What a process that is about to die holds: handles of its own and shared ones, blocks, a lock.
+fn hold_much(shared: &Lock) {
+    let arena = Arena::get().unwrap();
+    assert_eq!(shared.acquire(Deadline::Now).unwrap(), Status::Ok);
+    for i in 0..15 {
+        std::mem::forget(Lock::new().unwrap());
+        std::mem::forget(arena.allocate(i * 1000, i % 2 == 0).unwrap());
+    }
+    std::mem::forget(arena.allocate(1 << 20, true).unwrap());
+    for _ in 0..20 {
+        std::mem::forget(Lock::from_token(&shared.token()).unwrap());
+    }
+}
+
+fn settling(spec: &str) -> bool {
+    let start = usage();
+    let arena = Arena::get().unwrap();
+    let (lock, other) = (Lock::new().unwrap(), Semaphore::new(2, 0).unwrap());
+    let dead = fork(|| hold_much(&lock));
+    dead.succeeds();
+    let killed = was_killed(&victim(spec, || arena.sweep()));
+    // Nobody has lowered anything twice.
+    drop((0..5).map(|_| Lock::new().unwrap()).collect::<Vec<_>>());
+    assert_eq!(other.value().unwrap(), 2);
+    arena.sweep();
+    assert_eq!(usage().objects, start.objects + 2);
+    assert_eq!(lock.acquire(Deadline::Now).unwrap(), Status::OwnerDead);
+    assert_eq!(Lock::from_token(&lock.token()).unwrap().owner().unwrap(), std::process::id() as i32);
+    drop((lock, other));
+    is_back_at(start);
+    killed
+}
+
+/// Somebody sleeps on a lock whose owner dies; the settler, who would hand it on, dies too.
+fn bereaving(spec: &str) -> bool {
+    let start = usage();
+    let words = Words::new();
+    let lock = Lock::new().unwrap();
+    let owner = fork(|| {
+        assert_eq!(lock.acquire(Deadline::Now).unwrap(), Status::Ok);
+        words.set(0, 1);
+        crate::process::nap(100_000);
+    });
+    words.reaches(0, 1);
+    let heir = fork(|| {
+        assert_eq!(lock.acquire(Deadline::after(FOREVER)).unwrap(), Status::OwnerDead);
+        lock.release().unwrap();
+    });
+    heir.sleeps();
+    owner.kill();
+    let killed = was_killed(&victim(spec, || Arena::get().unwrap().sweep()));
+    heir.succeeds();
+    assert_eq!(lock.acquire(Deadline::Now).unwrap(), Status::Ok);
+    drop(lock);
+    is_back_at(start);
+    killed
+}
+
+fn chain(specs: &[String; 3], deaths: &mut Words) {
+    let survivor = fork(|| {
+        let start = usage();
+        let arena = Arena::get().unwrap();
+        let (lock, other) = (Lock::new().unwrap(), Semaphore::new(2, 0).unwrap());
+        let first = victim(&specs[0], || {
+            hold_much(&lock);
+            use_memory(8000);
+            let child = fork(|| arm(""));
+            child.succeeds();
+        });
+        deaths.add(0, u32::from(was_killed(&first)));
+        for spec in &specs[1..] {
+            deaths.add(0, u32::from(was_killed(&victim(spec, || arena.sweep()))));
+        }
+        wait_until("all are swept up", || {
+            arena.sweep();
+            usage().objects == start.objects + 2
+        });
+        assert_eq!(other.value().unwrap(), 2);
+        assert_eq!(lock.acquire(Deadline::after(FOREVER)).unwrap(), Status::OwnerDead);
+        use_memory(8000);
+        drop((lock, other));
+        // This process's own held table may have grown by a chunk.
+        assert_eq!(usage().objects, start.objects);
+        drop(arena.allocate(3 << 20, false));
+        arena.sweep();
+        assert!(usage().blocks <= start.blocks + 1, "{:?}", usage());
+    });
+    assert_eq!(survivor.wait(), Exit::Code(0), "{specs:?}");
+}
+
+fn take(lock: &Lock, dead: Words) {
+    if lock.acquire(Deadline::after(FOREVER)).unwrap() == Status::OwnerDead {
+        dead.add(0, 1);
+    }
+}
+
+/// The victim and a bystander wait for a lock that this process holds; all go on when it is released.
+fn locking(spec: &str) -> bool {
+    let start = usage();
+    let lock = Lock::new().unwrap();
+    let dead = Words::new();
+    take(&lock, dead);
+    let work = || {
+        for _ in 0..3 {
+            take(&lock, dead);
+            lock.release().unwrap();
+        }
+    };
+    let victim = victim(spec, work);
+    wait_until("the victim sleeps or is dead", || matches!(crate::process::state_of(victim.pid), Some('S' | 'Z')));
+    let bystander = fork(work);
+    bystander.sleeps();
+    lock.release().unwrap();
+    work();
+    bystander.succeeds();
+    let killed = was_killed(&victim);
+    assert!(dead.get(0) <= u32::from(killed), "one death is told once");
+    drop(lock);
+    is_back_at(start);
+    killed
+}
+
+/// The same with a permit, and one more for the permit that the victim may take with it.
+fn counting(spec: &str) -> bool {
+    let start = usage();
+    let semaphore = Semaphore::new(0, 0).unwrap();
+    let work = || {
+        for _ in 0..3 {
+            semaphore.acquire(Deadline::after(FOREVER)).unwrap();
+            semaphore.release(1).unwrap();
+        }
+    };
+    let victim = victim(spec, work);
+    wait_until("the victim sleeps or is dead", || matches!(crate::process::state_of(victim.pid), Some('S' | 'Z')));
+    let bystander = fork(work);
+    bystander.sleeps();
+    semaphore.release(2).unwrap();
+    work();
+    bystander.succeeds();
+    let killed = was_killed(&victim);
+    assert_eq!(semaphore.value().unwrap(), if spec.contains("acquire:taken") && killed { 1 } else { 2 });
+    drop(semaphore);
+    is_back_at(start);
+    killed
+}

@@ -1,0 +1,140 @@
+//! Deaths and forks: each case runs in a process of its own, with an arena of its own, under a watchdog that kills
+//! all that the case has started and fails the run. The runner has one thread, so that forking is safe.
+//!
+//! `cargo test --features fault --test crash -- [PART OF A NAME]...` runs the cases whose names have that part.
+
+mod doorbell;
+mod faults;
+mod forks;
+mod locks;
+mod process;
+mod queue_storm;
+mod queues;
+mod storm;
+mod tokens;
+mod woken;
+
+use process::{run_and_exit, Exit};
+use std::time::{Duration, Instant};
+
+/// A test: its name, what it does, and after how many seconds it is killed.
+pub struct Case {
+    name: String,
+    limit: u64,
+    body: Box<dyn FnOnce()>,
+}
+
+impl Case {
+    pub fn new(name: impl Into<String>, body: impl FnOnce() + 'static) -> Case {
+        Case { name: name.into(), limit: 30, body: Box::new(body) }
+    }
+
+    /// Needs more time than 30 s.
+    pub fn within(self, seconds: u64) -> Case {
+        Case { limit: seconds, ..self }
+    }
+}
+
+fn main() {
+    let parts: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let mut cases = Vec::new();
+    let parts_of_the_run = [
+        forks::cases,
+        locks::cases,
+        tokens::cases,
+        faults::cases,
+        woken::cases,
+        storm::cases,
+        queues::cases,
+        queue_storm::cases,
+        doorbell::cases,
+    ];
+    for more in parts_of_the_run {
+        cases.extend(more());
+    }
+    let all = cases.len();
+    let wanted = |c: &Case| parts.is_empty() || parts.iter().any(|p| c.name.contains(p));
+    let cases: Vec<Case> = cases.into_iter().filter(wanted).collect();
+    println!("running {} of {all} cases", cases.len());
+    adopt_orphans();
+    let failed: Vec<String> = cases.into_iter().filter_map(run).collect();
+    println!("{} failed{}", failed.len(), failed.iter().map(|f| format!("\n    {f}")).collect::<String>());
+    std::process::exit(i32::from(!failed.is_empty()));
+}
+
+/// Orphans of the cases become the runner's children, so that it can end them.
+fn adopt_orphans() {
+    // SAFETY: prctl with a number.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+}
+
+/// Runs one case and answers its name if it failed.
+fn run(case: Case) -> Option<String> {
+    let Case { name, limit, body } = case;
+    let start = Instant::now();
+    // SAFETY: the runner has one thread.
+    let pid = match unsafe { libc::fork() } {
+        0 => {
+            // SAFETY: the case dies with the runner.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            run_and_exit(body)
+        }
+        pid => pid,
+    };
+    assert!(pid > 0);
+    let verdict = match wait_within(pid, Duration::from_secs(limit)) {
+        Some(Exit::Code(0)) => "ok".to_owned(),
+        Some(exit) => format!("FAILED: {exit:?}"),
+        None => format!("FAILED: hangs, killed after {limit} s"),
+    };
+    let left = end_all_children();
+    let verdict =
+        if verdict == "ok" && left > 0 { format!("FAILED: left {left} processes") } else { verdict };
+    println!("{name} ... {verdict} ({:.1} s)", start.elapsed().as_secs_f32());
+    (verdict != "ok").then_some(name)
+}
+
+fn wait_within(pid: i32, limit: Duration) -> Option<Exit> {
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        let mut status = 0;
+        // SAFETY: waits for one child into a live integer.
+        if unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } == pid {
+            return Some(if libc::WIFSIGNALED(status) {
+                Exit::Signal(libc::WTERMSIG(status))
+            } else {
+                Exit::Code(libc::WEXITSTATUS(status))
+            });
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    None
+}
+
+/// Kills and reaps what a case has left behind, and says how many of them were still running after a while.
+fn end_all_children() -> usize {
+    let mut running = 0;
+    let start = Instant::now();
+    loop {
+        let mut status = 0;
+        // SAFETY: reaps any child into a live integer.
+        match unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) } {
+            0 => {}
+            pid if pid > 0 => continue,
+            _ => return running,
+        }
+        for pid in children().into_iter().filter(|_| start.elapsed() > Duration::from_secs(2)) {
+            if !matches!(process::state_of(pid), Some('Z') | None) {
+                running += 1;
+                // SAFETY: a child of this process that has not been reaped.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+            }
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn children() -> Vec<i32> {
+    let list = std::fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
