@@ -18,16 +18,14 @@ struct outcome {
     int merge_error; /* read when the result is ready, and so after the callback */
 };
 
-static void free_items(struct items *items)
-{
+static void free_items(struct items *items) {
     for (size_t i = 0; i < items->len; i++)
         free((void *)items->slices[i].data);
     free(items->slices);
     *items = (struct items){0};
 }
 
-static bool add_item(struct items *items, const unsigned char *data, size_t len)
-{
+static bool add_item(struct items *items, const unsigned char *data, size_t len) {
     if (items->len == items->capacity) {
         size_t capacity = items->capacity * 2 + 64;
         mp_slice *slices = realloc(items->slices, capacity * sizeof *slices);
@@ -44,8 +42,7 @@ static bool add_item(struct items *items, const unsigned char *data, size_t len)
     return true;
 }
 
-static enum csv_exit read_items(struct csv_run *run, struct items *items)
-{
+static enum csv_exit read_items(struct csv_run *run, struct items *items) {
     for (;;) {
         struct csv_batch batch;
         enum csv_exit code = csv_next_batch(run, &batch);
@@ -58,8 +55,7 @@ static enum csv_exit read_items(struct csv_run *run, struct items *items)
     }
 }
 
-static void on_result(void *user, const mp_result *result)
-{
+static void on_result(void *user, const mp_result *result) {
     struct outcome *outcome = user;
     for (size_t i = 0; i < mp_result_count(result) && outcome->merge_error == 0; i++) {
         mp_slice packed;
@@ -68,15 +64,13 @@ static void on_result(void *user, const mp_result *result)
     }
 }
 
-static void on_progress(void *user, size_t done, size_t total)
-{
+static void on_progress(void *user, size_t done, size_t total) {
     struct outcome *outcome = user;
     atomic_store(&outcome->total, total);
     atomic_store(&outcome->done, done);
 }
 
-static enum csv_exit wait_for(struct csv_run *run, mp_result *result, struct outcome *outcome)
-{
+static enum csv_exit wait_for(struct csv_run *run, mp_result *result, struct outcome *outcome) {
     for (;;) {
         mp_status status = mp_result_wait(result, CSV_TICK);
         if (csv_interrupted())
@@ -92,8 +86,7 @@ static enum csv_exit wait_for(struct csv_run *run, mp_result *result, struct out
 }
 
 /* Names every item that failed; a death outweighs other failures. */
-static enum csv_exit report_failures(struct csv_run *run, const mp_result *result)
-{
+static enum csv_exit report_failures(struct csv_run *run, const mp_result *result) {
     enum csv_exit code = CSV_FINE;
     for (size_t i = 0; i < mp_result_count(result); i++) {
         mp_slice packed;
@@ -108,8 +101,7 @@ static enum csv_exit report_failures(struct csv_run *run, const mp_result *resul
     return code;
 }
 
-static enum csv_exit finish(struct csv_run *run, mp_result *result, struct outcome *outcome)
-{
+static enum csv_exit finish(struct csv_run *run, mp_result *result, struct outcome *outcome) {
     enum csv_exit code = wait_for(run, result, outcome);
     if (code == CSV_FINE)
         code = report_failures(run, result);
@@ -120,8 +112,7 @@ static enum csv_exit finish(struct csv_run *run, mp_result *result, struct outco
     return code;
 }
 
-enum csv_exit csv_map(struct csv_run *run)
-{
+enum csv_exit csv_map(struct csv_run *run) {
     struct items items = {0};
     struct outcome outcome = {.tally = &run->tally};
     mp_result *result = NULL;

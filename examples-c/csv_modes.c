@@ -12,8 +12,7 @@
 /* The tasks are done, or their workers killed, when the pool is joined: this is a watchdog. */
 #define CSV_JOIN_LIMIT INT64_C(30000000000)
 
-void csv_say(struct csv_run *run, const char *format, ...)
-{
+void csv_say(struct csv_run *run, const char *format, ...) {
     va_list args;
     va_start(args, format);
     progress_clear(&run->progress);
@@ -23,16 +22,14 @@ void csv_say(struct csv_run *run, const char *format, ...)
     va_end(args);
 }
 
-enum csv_exit csv_mp_failed(struct csv_run *run, const char *call)
-{
+enum csv_exit csv_mp_failed(struct csv_run *run, const char *call) {
     if (csv_interrupted())
         return CSV_INTERRUPTED;
     csv_say(run, "%s: %s", call, mp_last_error());
     return CSV_FAILED;
 }
 
-enum csv_exit csv_task_failed(struct csv_run *run, const mp_task_error *error)
-{
+enum csv_exit csv_task_failed(struct csv_run *run, const mp_task_error *error) {
     if (error->status != MP_ERR_WORKER_DIED) {
         csv_say(run, "a worker failed: %s (%s)", error->message, mp_status_name(error->status));
         return CSV_FAILED;
@@ -46,8 +43,7 @@ enum csv_exit csv_task_failed(struct csv_run *run, const mp_task_error *error)
     return CSV_WORKER_DIED;
 }
 
-enum csv_exit csv_next_batch(struct csv_run *run, struct csv_batch *batch)
-{
+enum csv_exit csv_next_batch(struct csv_run *run, struct csv_batch *batch) {
     int got;
     batch->len = 0;
     do {
@@ -67,8 +63,7 @@ enum csv_exit csv_next_batch(struct csv_run *run, struct csv_batch *batch)
     return CSV_FINE;
 }
 
-enum csv_exit csv_end_pool(struct csv_run *run, enum csv_exit code)
-{
+enum csv_exit csv_end_pool(struct csv_run *run, enum csv_exit code) {
     mp_status status = code == CSV_FINE ? mp_pool_close(run->pool) : mp_pool_terminate(run->pool);
     csv_interrupt_done(); /* a wait that Ctrl-C has already cancelled would not wait here */
     if (MP_SUCCEEDED(status))

@@ -14,7 +14,7 @@ enum csv_exit {
     CSV_BAD_RECORDS = 1,
     CSV_UNUSABLE = 2, /* usage, missing file, unknown column, empty file */
     CSV_WORKER_DIED = 3,
-    CSV_FAILED = 4, /* memory, a write to stdout, a call of libmp */
+    CSV_FAILED = 4,     /* memory, a write to stdout, a call of libmp */
     CSV_INTERRUPTED = 5 /* never seen outside: the program dies of the signal */
 };
 

@@ -24,8 +24,7 @@
 #define BATCH_BYTES_MAX ((size_t)64 * 1024)
 
 /* Prints bytes from the file so that they cannot disturb a terminal. */
-static void print_name(const unsigned char *name, size_t len)
-{
+static void print_name(const unsigned char *name, size_t len) {
     for (size_t i = 0; i < len; i++) {
         if (name[i] < 0x20 || name[i] == 0x7f)
             fprintf(stderr, "\\x%02x", name[i]);
@@ -34,8 +33,7 @@ static void print_name(const unsigned char *name, size_t len)
     }
 }
 
-static void say_unknown_column(struct csv_run *run, const char *column, const struct csv_record *header)
-{
+static void say_unknown_column(struct csv_run *run, const char *column, const struct csv_record *header) {
     fprintf(stderr, "csv_pool: %s: no column '%s'; there are: ", run->path, column);
     for (size_t i = 0; i < header->fields; i++) {
         size_t len;
@@ -47,16 +45,14 @@ static void say_unknown_column(struct csv_run *run, const char *column, const st
     putc('\n', stderr);
 }
 
-static bool column_is(const struct csv_record *header, size_t i, const char *name)
-{
+static bool column_is(const struct csv_record *header, size_t i, const char *name) {
     size_t len;
     const unsigned char *field = csv_record_field(header, i, &len);
     return len == strlen(name) && memcmp(field, name, len) == 0;
 }
 
 /* A UTF-8 mark at the start of the file is part of the first name, but nobody would type it. */
-static bool is_marked_first(const struct csv_record *header, const char *name)
-{
+static bool is_marked_first(const struct csv_record *header, const char *name) {
     static const unsigned char mark[] = {0xef, 0xbb, 0xbf};
     size_t len;
     const unsigned char *field = csv_record_field(header, 0, &len);
@@ -64,8 +60,7 @@ static bool is_marked_first(const struct csv_record *header, const char *name)
            memcmp(field + sizeof mark, name, strlen(name)) == 0;
 }
 
-static enum csv_exit find_column(struct csv_run *run, const char *column, const struct csv_record *header)
-{
+static enum csv_exit find_column(struct csv_run *run, const char *column, const struct csv_record *header) {
     size_t found = 0, times = 0;
     for (size_t i = header->fields; i-- > 0;)
         if (column_is(header, i, column))
@@ -82,8 +77,7 @@ static enum csv_exit find_column(struct csv_run *run, const char *column, const 
 }
 
 /* The header is the first record that is not blank. */
-static enum csv_exit read_header(struct csv_run *run, struct csv_record *header)
-{
+static enum csv_exit read_header(struct csv_run *run, struct csv_record *header) {
     struct csv_batch batch;
     run->batch_bytes = 1;
     do {
@@ -104,8 +98,7 @@ static enum csv_exit read_header(struct csv_run *run, struct csv_record *header)
 }
 
 /* Small enough that every worker gets several and the bar moves, large enough that handing one over costs little. */
-static size_t choose_batch_bytes(const struct csv_run *run)
-{
+static size_t choose_batch_bytes(const struct csv_run *run) {
     uint64_t parts = (uint64_t)run->processes * 16;
     uint64_t bytes = BATCH_BYTES_MAX;
     if (run->file_bytes > 0 && run->file_bytes / parts < bytes)
@@ -114,8 +107,7 @@ static size_t choose_batch_bytes(const struct csv_run *run)
     return bytes > 0 ? (size_t)bytes : 1;
 }
 
-static enum csv_exit open_file(struct csv_run *run)
-{
+static enum csv_exit open_file(struct csv_run *run) {
     struct stat stat;
     int fd = open(run->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &stat) != 0) {
@@ -127,8 +119,7 @@ static enum csv_exit open_file(struct csv_run *run)
     return CSV_FINE;
 }
 
-static enum csv_exit prepare(struct csv_run *run, const struct csv_options *options)
-{
+static enum csv_exit prepare(struct csv_run *run, const struct csv_options *options) {
     struct csv_record header = {0};
     enum csv_exit code = open_file(run);
     if (code == CSV_FINE)
@@ -140,8 +131,7 @@ static enum csv_exit prepare(struct csv_run *run, const struct csv_options *opti
     return code;
 }
 
-static enum csv_exit make_pool(struct csv_run *run, int32_t start_method)
-{
+static enum csv_exit make_pool(struct csv_run *run, int32_t start_method) {
     mp_pool_options options;
     mp_pool_options_init(&options);
     options.processes = run->processes;
@@ -154,8 +144,7 @@ static enum csv_exit make_pool(struct csv_run *run, int32_t start_method)
     return CSV_FINE;
 }
 
-static void say_bad_records(struct csv_run *run)
-{
+static void say_bad_records(struct csv_run *run) {
     const struct tally *tally = &run->tally;
     size_t shown = tally->bad_len < TALLY_BAD_KEPT ? tally->bad_len : TALLY_BAD_KEPT;
     for (size_t i = 0; i < shown; i++)
@@ -165,8 +154,7 @@ static void say_bad_records(struct csv_run *run)
         csv_say(run, "%s: %" PRIu64 " more bad records", run->path, tally->bad_total - shown);
 }
 
-static enum csv_exit print_result(struct csv_run *run)
-{
+static enum csv_exit print_result(struct csv_run *run) {
     tally_sort(&run->tally);
     say_bad_records(run);
     if (run->job.cost > 0 && !run->progress.quiet)
@@ -179,8 +167,7 @@ static enum csv_exit print_result(struct csv_run *run)
     return run->tally.bad_total > 0 ? CSV_BAD_RECORDS : CSV_FINE;
 }
 
-static enum csv_exit count(struct csv_run *run, const struct csv_options *options)
-{
+static enum csv_exit count(struct csv_run *run, const struct csv_options *options) {
     progress_start(&run->progress, options->quiet);
     enum csv_exit code = options->stream ? csv_stream(run) : csv_map(run);
     if (code == CSV_FINE) {
@@ -195,8 +182,7 @@ static enum csv_exit count(struct csv_run *run, const struct csv_options *option
     return code;
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     if (MP_FAILED(mp_main_init(argc, argv))) {
         fprintf(stderr, "csv_pool: mp_main_init: %s\n", mp_last_error());
         return CSV_FAILED;

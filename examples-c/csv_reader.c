@@ -21,21 +21,18 @@ static const unsigned char next_state[CSV_END][CLASSES] = {
     [CSV_QUOTE_SEEN] = {CSV_IN_FIELD, CSV_START_FIELD, CSV_IN_QUOTES, CSV_END},
 };
 
-static enum csv_state step(enum csv_state state, unsigned char byte)
-{
+static enum csv_state step(enum csv_state state, unsigned char byte) {
     return (enum csv_state)next_state[state][class_of[byte]];
 }
 
-uint64_t csv_count_lines(const unsigned char *data, size_t len)
-{
+uint64_t csv_count_lines(const unsigned char *data, size_t len) {
     uint64_t lines = 0;
     for (size_t i = 0; i < len; i++)
         lines += data[i] == '\n' || (data[i] == '\r' && !(i + 1 < len && data[i + 1] == '\n'));
     return lines;
 }
 
-void csv_reader_init(struct csv_reader *reader, int fd)
-{
+void csv_reader_init(struct csv_reader *reader, int fd) {
     *reader = (struct csv_reader){
         .fd = fd,
         .state = CSV_START_RECORD,
@@ -46,8 +43,7 @@ void csv_reader_init(struct csv_reader *reader, int fd)
     };
 }
 
-void csv_reader_free(struct csv_reader *reader)
-{
+void csv_reader_free(struct csv_reader *reader) {
     free(reader->buffer);
     reader->buffer = NULL;
 }
@@ -56,8 +52,7 @@ void csv_reader_free(struct csv_reader *reader)
  * Goes on to the first end of a record at or behind `target` bytes; false if the bytes end before. A CR that is the
  * last byte is left for later: the LF that may follow belongs to the same end of line.
  */
-static bool scan(struct csv_reader *reader, size_t target)
-{
+static bool scan(struct csv_reader *reader, size_t target) {
     const unsigned char *data = reader->buffer;
     size_t i = reader->scanned, end = reader->end;
     enum csv_state state = reader->state;
@@ -83,8 +78,7 @@ static bool scan(struct csv_reader *reader, size_t target)
 }
 
 /* Moves what is left to the front, where it keeps its headroom, and reads on behind it. */
-static int fill(struct csv_reader *reader)
-{
+static int fill(struct csv_reader *reader) {
     size_t left = reader->end - reader->start;
     if (left > 0)
         memmove(reader->buffer + CSV_HEADROOM, reader->buffer + reader->start, left);
@@ -109,15 +103,13 @@ static int fill(struct csv_reader *reader)
 }
 
 /* The file ends: what is left is a record even without an end of line, or with its quotes left open. */
-static void finish(struct csv_reader *reader)
-{
+static void finish(struct csv_reader *reader) {
     reader->records += reader->state != CSV_START_RECORD;
     reader->state = CSV_START_RECORD;
     reader->scanned = reader->end;
 }
 
-int csv_reader_next(struct csv_reader *reader, size_t target, struct csv_batch *batch)
-{
+int csv_reader_next(struct csv_reader *reader, size_t target, struct csv_batch *batch) {
     while (!scan(reader, target)) {
         if (reader->at_end) {
             finish(reader);
@@ -137,8 +129,7 @@ int csv_reader_next(struct csv_reader *reader, size_t target, struct csv_batch *
     return 1;
 }
 
-static bool record_reserve(struct csv_record *record, size_t len)
-{
+static bool record_reserve(struct csv_record *record, size_t len) {
     if (len <= record->text_capacity && record->text != NULL)
         return true;
     unsigned char *text = realloc(record->text, len + 1);
@@ -149,8 +140,7 @@ static bool record_reserve(struct csv_record *record, size_t len)
     return true;
 }
 
-static bool end_field(struct csv_record *record, size_t end)
-{
+static bool end_field(struct csv_record *record, size_t end) {
     if (record->fields == record->ends_capacity) {
         size_t capacity = record->ends_capacity * 2 + 16;
         size_t *ends = realloc(record->ends, capacity * sizeof *ends);
@@ -164,13 +154,11 @@ static bool end_field(struct csv_record *record, size_t end)
 }
 
 /* A byte belongs to the field's value unless it is a comma or an end of line outside quotes, or a quote that quotes. */
-static bool keeps_byte(enum csv_state before, enum csv_state after)
-{
+static bool keeps_byte(enum csv_state before, enum csv_state after) {
     return after == CSV_IN_FIELD || (after == CSV_IN_QUOTES && before >= CSV_IN_QUOTES);
 }
 
-size_t csv_record_parse(struct csv_record *record, const unsigned char *data, size_t len)
-{
+size_t csv_record_parse(struct csv_record *record, const unsigned char *data, size_t len) {
     record->fields = 0;
     if (!record_reserve(record, len))
         return 0;
@@ -194,15 +182,13 @@ size_t csv_record_parse(struct csv_record *record, const unsigned char *data, si
     return i < len ? i + 1 : i;
 }
 
-const unsigned char *csv_record_field(const struct csv_record *record, size_t i, size_t *len)
-{
+const unsigned char *csv_record_field(const struct csv_record *record, size_t i, size_t *len) {
     size_t start = i == 0 ? 0 : record->ends[i - 1];
     *len = record->ends[i] - start;
     return record->text + start;
 }
 
-void csv_record_free(struct csv_record *record)
-{
+void csv_record_free(struct csv_record *record) {
     free(record->text);
     free(record->ends);
     *record = (struct csv_record){0};

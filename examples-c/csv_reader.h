@@ -1,7 +1,7 @@
 /*
- * Reading CSV exactly as Python's csv.reader does in its default dialect, with newline='': a comma separates, a quote at
- * the start of a field opens it, a doubled quote stands for one, CR, LF and CRLF end a record outside quotes. Bytes are
- * bytes: no character set is assumed.
+ * Reading CSV exactly as Python's csv.reader does in its default dialect, with newline='': a comma separates, a quote
+ * at the start of a field opens it, a doubled quote stands for one, CR, LF and CRLF end a record outside quotes. Bytes
+ * are bytes: no character set is assumed.
  *
  * Two halves: a reader that cuts a file into batches of whole records, which is all that a parent has to know about
  * CSV, and a parser that splits one record of a batch into its fields, which is the workers' part.
@@ -32,9 +32,9 @@ struct csv_reader {
     enum csv_state state; /* after the bytes scanned */
     unsigned char *buffer;
     size_t capacity;
-    size_t start;   /* of the bytes not yet handed out; never inside the first headroom */
-    size_t scanned; /* how far the state machine has come */
-    size_t end;     /* of the bytes read */
+    size_t start;     /* of the bytes not yet handed out; never inside the first headroom */
+    size_t scanned;   /* how far the state machine has come */
+    size_t end;       /* of the bytes read */
     uint64_t records; /* complete ones between start and scanned */
     uint64_t line;    /* where the next batch starts */
     uint64_t offset;  /* bytes handed out so far */

@@ -33,14 +33,12 @@ struct stream {
     enum csv_exit code; /* the worst that consumers came to */
 };
 
-static void end_consumer(struct consumer *consumer)
-{
+static void end_consumer(struct consumer *consumer) {
     atomic_store(&consumer->ended, true);
     atomic_fetch_add(&consumer->stream->ended, 1);
 }
 
-static void on_result(void *user, const mp_result *result)
-{
+static void on_result(void *user, const mp_result *result) {
     struct consumer *consumer = user;
     mp_slice packed;
     if (MP_SUCCEEDED(mp_result_item(result, 0, &packed)))
@@ -48,8 +46,7 @@ static void on_result(void *user, const mp_result *result)
     end_consumer(consumer);
 }
 
-static void on_error(void *user, const mp_task_error *error)
-{
+static void on_error(void *user, const mp_task_error *error) {
     struct consumer *consumer = user;
     consumer->error = *error;
     snprintf(consumer->message, sizeof consumer->message, "%s", error->message);
@@ -58,8 +55,7 @@ static void on_error(void *user, const mp_task_error *error)
     end_consumer(consumer);
 }
 
-static void report_failure(struct stream *stream, struct consumer *consumer)
-{
+static void report_failure(struct stream *stream, struct consumer *consumer) {
     enum csv_exit code = CSV_FAILED;
     if (consumer->failed)
         code = csv_task_failed(stream->run, &consumer->error);
@@ -69,16 +65,14 @@ static void report_failure(struct stream *stream, struct consumer *consumer)
 }
 
 /* The part of the batches put that is counted: not those in the queue, nor the one that each consumer may hold. */
-static double part_done(const struct stream *stream)
-{
+static double part_done(const struct stream *stream) {
     size_t waiting = 0;
     mp_queue_size(stream->queue, &waiting);
     uint64_t open = waiting + stream->count - atomic_load(&stream->ended);
     return open < stream->batches ? 1 - (double)open / (double)stream->batches : 0;
 }
 
-static void show_progress(struct stream *stream)
-{
+static void show_progress(struct stream *stream) {
     struct csv_run *run = stream->run;
     double done = part_done(stream);
     double part = run->file_bytes > 0 ? done * (double)run->reader.offset / (double)run->file_bytes : -1;
@@ -86,8 +80,7 @@ static void show_progress(struct stream *stream)
 }
 
 /* Between two messages and while waiting: Ctrl-C, consumers that have failed, the bar. */
-static enum csv_exit look_around(struct stream *stream)
-{
+static enum csv_exit look_around(struct stream *stream) {
     if (csv_interrupted())
         return CSV_INTERRUPTED;
     for (uint32_t i = 0; i < stream->count && atomic_load(&stream->ended) > 0; i++) {
@@ -102,14 +95,11 @@ static enum csv_exit look_around(struct stream *stream)
     return CSV_FINE;
 }
 
-static bool nobody_left(struct stream *stream)
-{
-    return atomic_load(&stream->ended) == stream->count;
-}
+static bool nobody_left(struct stream *stream) { return atomic_load(&stream->ended) == stream->count; }
 
-/* Puts one message. The queue may be full because its consumers are slow, or because they are dead: look from time to time. */
-static enum csv_exit put(struct stream *stream, const void *data, size_t len)
-{
+/* Puts one message. The queue may be full because its consumers are slow, or because they are dead: look from time to
+ * time. */
+static enum csv_exit put(struct stream *stream, const void *data, size_t len) {
     while (!nobody_left(stream)) {
         mp_status status = mp_queue_put(stream->queue, data, len, CSV_TICK);
         enum csv_exit code = look_around(stream);
@@ -122,8 +112,7 @@ static enum csv_exit put(struct stream *stream, const void *data, size_t len)
 }
 
 /* The whole file, then an end marker for each consumer; what is left of the file has no reader once all are dead. */
-static enum csv_exit feed(struct stream *stream)
-{
+static enum csv_exit feed(struct stream *stream) {
     enum csv_exit code = CSV_FINE;
     while (code == CSV_FINE && !nobody_left(stream)) {
         struct csv_batch batch;
@@ -139,8 +128,7 @@ static enum csv_exit feed(struct stream *stream)
     return code;
 }
 
-static enum csv_exit wait_for_consumers(struct stream *stream)
-{
+static enum csv_exit wait_for_consumers(struct stream *stream) {
     for (uint32_t i = 0; i < stream->count;) {
         mp_status status = mp_result_wait(stream->consumers[i].result, CSV_TICK);
         enum csv_exit code = look_around(stream);
@@ -154,8 +142,7 @@ static enum csv_exit wait_for_consumers(struct stream *stream)
     return look_around(stream);
 }
 
-static enum csv_exit start_consumers(struct stream *stream)
-{
+static enum csv_exit start_consumers(struct stream *stream) {
     mp_token token;
     if (MP_FAILED(mp_queue_token(stream->queue, &token)))
         return csv_mp_failed(stream->run, "mp_queue_token");
@@ -168,15 +155,14 @@ static enum csv_exit start_consumers(struct stream *stream)
         struct consumer *consumer = &stream->consumers[i];
         consumer->stream = stream;
         options.user = consumer;
-        if (MP_FAILED(mp_pool_apply_async(stream->run->pool, csv_consume_task, &argument, 1, &options,
-                                          &consumer->result)))
+        if (MP_FAILED(
+                mp_pool_apply_async(stream->run->pool, csv_consume_task, &argument, 1, &options, &consumer->result)))
             return csv_mp_failed(stream->run, "mp_pool_apply_async");
     }
     return CSV_FINE;
 }
 
-static enum csv_exit make_queue(struct stream *stream)
-{
+static enum csv_exit make_queue(struct stream *stream) {
     mp_queue_options options;
     mp_queue_options_init(&options);
     options.maxsize = stream->count < PLACES_MAX / 4 ? 4 * (int64_t)stream->count : PLACES_MAX;
@@ -185,8 +171,7 @@ static enum csv_exit make_queue(struct stream *stream)
     return CSV_FINE;
 }
 
-static enum csv_exit run_stream(struct stream *stream)
-{
+static enum csv_exit run_stream(struct stream *stream) {
     enum csv_exit code = make_queue(stream);
     if (code == CSV_FINE)
         code = start_consumers(stream);
@@ -197,8 +182,7 @@ static enum csv_exit run_stream(struct stream *stream)
     return code == CSV_FINE ? stream->code : code;
 }
 
-enum csv_exit csv_stream(struct csv_run *run)
-{
+enum csv_exit csv_stream(struct csv_run *run) {
     struct stream stream = {.run = run, .count = run->processes};
     stream.consumers = calloc(stream.count, sizeof *stream.consumers);
     if (stream.consumers == NULL) {

@@ -12,15 +12,13 @@ struct counter {
     struct csv_record record;
 };
 
-static void counter_free(struct counter *counter)
-{
+static void counter_free(struct counter *counter) {
     tally_free(&counter->tally);
     csv_record_free(&counter->record);
 }
 
 /* Hashes the record, then its digest again and again. The sum goes home, so that no compiler can skip the work. */
-static uint64_t hash_record(const unsigned char *data, size_t len, uint64_t rounds)
-{
+static uint64_t hash_record(const unsigned char *data, size_t len, uint64_t rounds) {
     unsigned char digest[SHA256_DIGEST];
     sha256(data, len, digest);
     for (uint64_t i = 1; i < rounds; i++)
@@ -31,8 +29,7 @@ static uint64_t hash_record(const unsigned char *data, size_t len, uint64_t roun
     return head;
 }
 
-static int count_record(struct counter *counter, const struct csv_job *job, const unsigned char *data, uint64_t line)
-{
+static int count_record(struct counter *counter, const struct csv_job *job, const unsigned char *data, uint64_t line) {
     const struct csv_record *record = &counter->record;
     if (record->fields == 0)
         return 0;
@@ -46,8 +43,7 @@ static int count_record(struct counter *counter, const struct csv_job *job, cons
 }
 
 /* Counts one labelled batch. Returns 0 or an errno. */
-static int count_batch(struct counter *counter, const unsigned char *data, size_t len)
-{
+static int count_batch(struct counter *counter, const unsigned char *data, size_t len) {
     struct csv_job job;
     if (len < CSV_LABEL)
         return EBADMSG;
@@ -66,15 +62,13 @@ static int count_batch(struct counter *counter, const unsigned char *data, size_
     return 0;
 }
 
-static int32_t fail(mp_call *call, int error)
-{
+static int32_t fail(mp_call *call, int error) {
     mp_call_fail(call, error, strerror(error));
     return error;
 }
 
 /* The end of a task: its tally goes home. */
-static int32_t give_back(mp_call *call, const struct counter *counter)
-{
+static int32_t give_back(mp_call *call, const struct counter *counter) {
     size_t len;
     void *packed = tally_pack(&counter->tally, &len);
     if (packed == NULL)
@@ -84,8 +78,7 @@ static int32_t give_back(mp_call *call, const struct counter *counter)
     return MP_SUCCEEDED(status) ? 0 : fail(call, ENOMEM);
 }
 
-int32_t csv_count_task(mp_call *call)
-{
+int32_t csv_count_task(mp_call *call) {
     struct counter counter = {0};
     mp_slice batch = mp_call_arg(call, 0);
     int error = count_batch(&counter, batch.data, batch.len);
@@ -95,8 +88,7 @@ int32_t csv_count_task(mp_call *call)
 }
 
 /* Counts the messages of the queue up to the end marker. */
-static int32_t drain(mp_call *call, struct counter *counter, mp_queue *queue)
-{
+static int32_t drain(mp_call *call, struct counter *counter, mp_queue *queue) {
     for (;;) {
         mp_buffer *message;
         if (MP_FAILED(mp_queue_get(queue, MP_FOREVER, &message))) {
@@ -113,8 +105,7 @@ static int32_t drain(mp_call *call, struct counter *counter, mp_queue *queue)
     }
 }
 
-int32_t csv_consume_task(mp_call *call)
-{
+int32_t csv_consume_task(mp_call *call) {
     struct counter counter = {0};
     mp_slice argument = mp_call_arg(call, 0);
     mp_token token;

@@ -22,7 +22,8 @@ _Static_assert(sizeof(struct csv_job) <= CSV_HEADROOM, "a batch's label must fit
 /* Map: the argument is a labelled batch, the result a packed tally. */
 int32_t csv_count_task(mp_call *call);
 
-/* Stream: the argument is the token of a queue of labelled batches. Counts until an empty message, returns the tally. */
+/* Stream: the argument is the token of a queue of labelled batches. Counts until an empty message, returns the tally.
+ */
 int32_t csv_consume_task(mp_call *call);
 
 #endif

@@ -15,16 +15,14 @@
 #define BAR_MAX 40
 #define TEXT_MAX 160
 
-static int64_t now(void)
-{
+static int64_t now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * SECOND + t.tv_nsec;
 }
 
 /* 1234567 as 1,234,567. */
-static const char *grouped(uint64_t n, char text[32])
-{
+static const char *grouped(uint64_t n, char text[32]) {
     char digits[24];
     int len = snprintf(digits, sizeof digits, "%" PRIu64, n);
     char *out = text;
@@ -37,8 +35,7 @@ static const char *grouped(uint64_t n, char text[32])
     return text;
 }
 
-static void print_time_left(double seconds, char *text, size_t size)
-{
+static void print_time_left(double seconds, char *text, size_t size) {
     if (seconds > 359999)
         seconds = 359999;
     unsigned s = (unsigned)(seconds + 0.5);
@@ -48,8 +45,7 @@ static void print_time_left(double seconds, char *text, size_t size)
         snprintf(text, size, ", %u:%02u left", s / 60, s % 60);
 }
 
-static void describe(const struct progress *p, int64_t at, uint64_t records, double fraction, char *text, size_t size)
-{
+static void describe(const struct progress *p, int64_t at, uint64_t records, double fraction, char *text, size_t size) {
     double seconds = (double)(at - p->started) / (double)SECOND;
     double rate = seconds > 0 ? (double)records / seconds : 0;
     char count[32], speed[32], left[32] = "", percent[16] = "";
@@ -59,19 +55,18 @@ static void describe(const struct progress *p, int64_t at, uint64_t records, dou
         snprintf(left, sizeof left, ", %.1f s", seconds);
     else if (fraction > 0)
         print_time_left(seconds * (1 - fraction) / fraction, left, sizeof left);
-    snprintf(text, size, "%s%s records, %s/s%s", percent, grouped(records, count), grouped((uint64_t)rate, speed), left);
+    snprintf(text, size, "%s%s records, %s/s%s", percent, grouped(records, count), grouped((uint64_t)rate, speed),
+             left);
 }
 
-static size_t terminal_columns(void)
-{
+static size_t terminal_columns(void) {
     struct winsize size;
     if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         return size.ws_col;
     return 80;
 }
 
-static void draw(struct progress *p, double fraction, const char *text)
-{
+static void draw(struct progress *p, double fraction, const char *text) {
     char bar[BAR_MAX + 4] = "";
     size_t columns = terminal_columns() - 1; /* the last one would break the line on some terminals */
     size_t len = strlen(text);
@@ -88,8 +83,7 @@ static void draw(struct progress *p, double fraction, const char *text)
     p->drawn = true;
 }
 
-static void show(struct progress *p, int64_t at, uint64_t records, double fraction)
-{
+static void show(struct progress *p, int64_t at, uint64_t records, double fraction) {
     char text[TEXT_MAX];
     p->last = at;
     fraction = fraction > 1 ? 1 : fraction;
@@ -100,20 +94,17 @@ static void show(struct progress *p, int64_t at, uint64_t records, double fracti
         fprintf(stderr, "csv_pool: %s\n", text);
 }
 
-static bool is_terminal(void)
-{
+static bool is_terminal(void) {
     const char *kind = getenv("TERM");
     return isatty(STDERR_FILENO) == 1 && (kind == NULL || strcmp(kind, "dumb") != 0);
 }
 
-void progress_start(struct progress *progress, bool quiet)
-{
+void progress_start(struct progress *progress, bool quiet) {
     int64_t at = now();
     *progress = (struct progress){.quiet = quiet, .terminal = is_terminal(), .started = at, .last = at};
 }
 
-void progress_update(struct progress *progress, uint64_t records, double fraction)
-{
+void progress_update(struct progress *progress, uint64_t records, double fraction) {
     if (progress->quiet)
         return;
     int64_t at = now();
@@ -121,8 +112,7 @@ void progress_update(struct progress *progress, uint64_t records, double fractio
         show(progress, at, records, fraction);
 }
 
-void progress_clear(struct progress *progress)
-{
+void progress_clear(struct progress *progress) {
     if (!progress->drawn)
         return;
     fputs("\r\033[K", stderr);
@@ -130,8 +120,7 @@ void progress_clear(struct progress *progress)
     progress->drawn = false;
 }
 
-void progress_finish(struct progress *progress, uint64_t records)
-{
+void progress_finish(struct progress *progress, uint64_t records) {
     if (progress->quiet)
         return;
     show(progress, now(), records, 1);

@@ -1,6 +1,6 @@
 /*
- * A progress bar on stderr: on a terminal one line, drawn again and again; elsewhere a line every few seconds, and one at
- * the end.
+ * A progress bar on stderr: on a terminal one line, drawn again and again; elsewhere a line every few seconds, and one
+ * at the end.
  */
 #ifndef PROGRESS_H
 #define PROGRESS_H
@@ -11,7 +11,7 @@
 struct progress {
     bool quiet;
     bool terminal;
-    bool drawn; /* a bar stands on the terminal's current line */
+    bool drawn;            /* a bar stands on the terminal's current line */
     int64_t started, last; /* nanoseconds of the monotonic clock */
 };
 

@@ -17,26 +17,20 @@ static const uint32_t initial_state[8] = {
     0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 };
 
-static uint32_t rotate(uint32_t x, unsigned n)
-{
-    return x >> n | x << (32 - n);
-}
+static uint32_t rotate(uint32_t x, unsigned n) { return x >> n | x << (32 - n); }
 
-static uint32_t load_big_endian(const unsigned char *p)
-{
+static uint32_t load_big_endian(const unsigned char *p) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | (uint32_t)p[3];
 }
 
-static void store_big_endian(unsigned char *p, uint32_t x)
-{
+static void store_big_endian(unsigned char *p, uint32_t x) {
     p[0] = (unsigned char)(x >> 24);
     p[1] = (unsigned char)(x >> 16);
     p[2] = (unsigned char)(x >> 8);
     p[3] = (unsigned char)x;
 }
 
-static void expand(uint32_t w[64], const unsigned char *block)
-{
+static void expand(uint32_t w[64], const unsigned char *block) {
     for (int i = 0; i < 16; i++)
         w[i] = load_big_endian(block + 4 * i);
     for (int i = 16; i < 64; i++) {
@@ -47,8 +41,7 @@ static void expand(uint32_t w[64], const unsigned char *block)
     }
 }
 
-static void compress(uint32_t state[8], const unsigned char *block)
-{
+static void compress(uint32_t state[8], const unsigned char *block) {
     uint32_t w[64];
     expand(w, block);
     uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
@@ -65,14 +58,12 @@ static void compress(uint32_t state[8], const unsigned char *block)
     state[4] += e, state[5] += f, state[6] += g, state[7] += h;
 }
 
-void sha256_init(struct sha256 *hash)
-{
+void sha256_init(struct sha256 *hash) {
     memcpy(hash->state, initial_state, sizeof hash->state);
     hash->length = 0;
 }
 
-void sha256_update(struct sha256 *hash, const void *data, size_t len)
-{
+void sha256_update(struct sha256 *hash, const void *data, size_t len) {
     const unsigned char *p = data;
     size_t held = hash->length % SHA256_BLOCK;
     hash->length += len;
@@ -93,8 +84,7 @@ void sha256_update(struct sha256 *hash, const void *data, size_t len)
     }
 }
 
-void sha256_final(struct sha256 *hash, unsigned char digest[SHA256_DIGEST])
-{
+void sha256_final(struct sha256 *hash, unsigned char digest[SHA256_DIGEST]) {
     static const unsigned char padding[SHA256_BLOCK] = {0x80};
     uint64_t bits = hash->length * 8;
     size_t held = hash->length % SHA256_BLOCK;
@@ -107,8 +97,7 @@ void sha256_final(struct sha256 *hash, unsigned char digest[SHA256_DIGEST])
         store_big_endian(digest + 4 * i, hash->state[i]);
 }
 
-void sha256(const void *data, size_t len, unsigned char digest[SHA256_DIGEST])
-{
+void sha256(const void *data, size_t len, unsigned char digest[SHA256_DIGEST]) {
     struct sha256 hash;
     sha256_init(&hash);
     sha256_update(&hash, data, len);

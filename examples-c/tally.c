@@ -6,8 +6,7 @@
 #include <string.h>
 
 /* Makes room for one more element, and then for twice as many; NULL when memory is out. */
-static void *grow(void *array, size_t *capacity, size_t need, size_t element)
-{
+static void *grow(void *array, size_t *capacity, size_t need, size_t element) {
     size_t wanted = *capacity * 2 > need ? *capacity * 2 : need;
     if (wanted > SIZE_MAX / element)
         return NULL;
@@ -18,22 +17,19 @@ static void *grow(void *array, size_t *capacity, size_t need, size_t element)
 }
 
 /* FNV-1a. */
-static uint64_t hash_bytes(const unsigned char *p, size_t len)
-{
+static uint64_t hash_bytes(const unsigned char *p, size_t len) {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < len; i++)
         hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
     return hash;
 }
 
-static bool same(const struct tally *tally, const struct tally_value *v, uint64_t hash, const void *value, size_t len)
-{
+static bool same(const struct tally *tally, const struct tally_value *v, uint64_t hash, const void *value, size_t len) {
     return v->hash == hash && v->len == len && memcmp(tally->bytes + v->start, value, len) == 0;
 }
 
 /* The slot of this value, or the free one where it belongs. */
-static size_t *find_slot(struct tally *tally, uint64_t hash, const void *value, size_t len)
-{
+static size_t *find_slot(struct tally *tally, uint64_t hash, const void *value, size_t len) {
     size_t mask = tally->slot_count - 1;
     for (size_t i = (size_t)hash & mask;; i = (i + 1) & mask) {
         size_t *slot = &tally->slots[i];
@@ -43,8 +39,7 @@ static size_t *find_slot(struct tally *tally, uint64_t hash, const void *value, 
 }
 
 /* Keeps at least half of the slots free. */
-static bool reserve_slot(struct tally *tally)
-{
+static bool reserve_slot(struct tally *tally) {
     if (tally->used * 2 < tally->slot_count)
         return true;
     size_t count = 64;
@@ -65,8 +60,7 @@ static bool reserve_slot(struct tally *tally)
     return true;
 }
 
-static bool reserve_value(struct tally *tally, size_t len)
-{
+static bool reserve_value(struct tally *tally, size_t len) {
     if (tally->used == tally->capacity) {
         void *values = grow(tally->values, &tally->capacity, 64, sizeof *tally->values);
         if (values == NULL)
@@ -82,8 +76,7 @@ static bool reserve_value(struct tally *tally, size_t len)
     return true;
 }
 
-int tally_add(struct tally *tally, const void *value, size_t len, uint64_t count)
-{
+int tally_add(struct tally *tally, const void *value, size_t len, uint64_t count) {
     if (!reserve_slot(tally) || !reserve_value(tally, len))
         return ENOMEM;
     uint64_t hash = hash_bytes(value, len);
@@ -99,8 +92,7 @@ int tally_add(struct tally *tally, const void *value, size_t len, uint64_t count
     return 0;
 }
 
-static int keep_bad(struct tally *tally, struct tally_bad bad)
-{
+static int keep_bad(struct tally *tally, struct tally_bad bad) {
     if (tally->bad_len == tally->bad_capacity) {
         void *list = grow(tally->bad, &tally->bad_capacity, 16, sizeof bad);
         if (list == NULL)
@@ -111,8 +103,7 @@ static int keep_bad(struct tally *tally, struct tally_bad bad)
     return 0;
 }
 
-int tally_add_bad(struct tally *tally, uint64_t line, uint64_t fields)
-{
+int tally_add_bad(struct tally *tally, uint64_t line, uint64_t fields) {
     tally->bad_total++;
     if (tally->bad_len >= TALLY_BAD_KEPT)
         return 0;
@@ -128,8 +119,7 @@ struct packed_value {
     uint64_t count, len;
 };
 
-void *tally_pack(const struct tally *tally, size_t *len)
-{
+void *tally_pack(const struct tally *tally, size_t *len) {
     struct packed_head head = {tally->checksum, tally->bad_total, tally->bad_len, tally->used, tally->bytes_len};
     size_t bad_size = tally->bad_len * sizeof *tally->bad;
     *len = sizeof head + bad_size + tally->used * sizeof(struct packed_value) + tally->bytes_len;
@@ -152,8 +142,7 @@ void *tally_pack(const struct tally *tally, size_t *len)
 }
 
 /* Copies `size` bytes out of what is left, or says that there are not so many. */
-static bool take(const unsigned char **p, size_t *left, void *out, size_t size)
-{
+static bool take(const unsigned char **p, size_t *left, void *out, size_t size) {
     if (size > *left)
         return false;
     memcpy(out, *p, size);
@@ -162,8 +151,7 @@ static bool take(const unsigned char **p, size_t *left, void *out, size_t size)
     return true;
 }
 
-static int merge_values(struct tally *tally, const struct packed_head *head, const unsigned char *p, size_t left)
-{
+static int merge_values(struct tally *tally, const struct packed_head *head, const unsigned char *p, size_t left) {
     if (head->used > left / sizeof(struct packed_value))
         return EBADMSG;
     size_t table = (size_t)head->used * sizeof(struct packed_value);
@@ -185,8 +173,7 @@ static int merge_values(struct tally *tally, const struct packed_head *head, con
     return 0;
 }
 
-int tally_merge(struct tally *tally, const void *packed, size_t len)
-{
+int tally_merge(struct tally *tally, const void *packed, size_t len) {
     const unsigned char *p = packed;
     struct packed_head head;
     if (!take(&p, &len, &head, sizeof head))
@@ -207,8 +194,7 @@ int tally_merge(struct tally *tally, const void *packed, size_t len)
 /* qsort takes no context, and the values' bytes are the tally's: while it sorts, they are here. */
 static const unsigned char *sorted_bytes;
 
-static int by_count_then_bytes(const void *left, const void *right)
-{
+static int by_count_then_bytes(const void *left, const void *right) {
     const struct tally_value *a = left, *b = right;
     if (a->count != b->count)
         return a->count < b->count ? 1 : -1;
@@ -216,14 +202,12 @@ static int by_count_then_bytes(const void *left, const void *right)
     return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
 }
 
-static int by_line(const void *left, const void *right)
-{
+static int by_line(const void *left, const void *right) {
     const struct tally_bad *a = left, *b = right;
     return (a->line > b->line) - (a->line < b->line);
 }
 
-void tally_sort(struct tally *tally)
-{
+void tally_sort(struct tally *tally) {
     sorted_bytes = tally->bytes;
     if (tally->used > 0)
         qsort(tally->values, tally->used, sizeof *tally->values, by_count_then_bytes);
@@ -234,8 +218,7 @@ void tally_sort(struct tally *tally)
     tally->slot_count = 0;
 }
 
-void tally_print(const struct tally *tally, FILE *out)
-{
+void tally_print(const struct tally *tally, FILE *out) {
     for (size_t i = 0; i < tally->used; i++) {
         fprintf(out, "%" PRIu64 "\t", tally->values[i].count);
         fwrite(tally->bytes + tally->values[i].start, 1, tally->values[i].len, out);
@@ -243,8 +226,7 @@ void tally_print(const struct tally *tally, FILE *out)
     }
 }
 
-void tally_free(struct tally *tally)
-{
+void tally_free(struct tally *tally) {
     free(tally->values);
     free(tally->slots);
     free(tally->bytes);

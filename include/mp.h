@@ -17,7 +17,8 @@
  *               handle, mp_X_free drops this process's handle, and the object goes with the last handle in any
  *               process, also when its last holder died. NULL, a freed handle or one of another kind is
  *               MP_ERR_INVALID, not a crash; free accepts NULL. A failed call sets its handle output to NULL, so
- *               that it may be freed in any case. Value outputs are written only on success.
+ *               that it may be freed in any case (map and starmap also give a result of which items failed).
+ *               Value outputs are written only on success.
  *
  * Ownership     Arguments are borrowed for the call; names and argument bytes are copied. "The caller frees it"
  *               stands where a call gives something away. Pointers that a getter gives into a handle say how

@@ -3,7 +3,7 @@
 
 warnings=(-Wall -Wextra -Wpedantic -Werror -O1 -g)
 c_flags=(-std=c11 -D_GNU_SOURCE "${warnings[@]}" -Iinclude)
-cpp_flags=(-std=c++17 "${warnings[@]}" -Iinclude -Ibindings/cpp)
+cpp_flags=(-std=c++17 "${warnings[@]}" -Wshadow -Wconversion -Iinclude -Ibindings/cpp)
 # In the build tree, as opposed to what an installed libmp tells by pkg-config.
 shared=(-Ltarget/release -lmp -pthread "-Wl,-rpath,$PWD/target/release")
 fault=(-Ltarget/debug -lmp -pthread "-Wl,-rpath,$PWD/target/debug")

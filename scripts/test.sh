@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs every test, or only the named groups: test.sh [lint|rust|c|examples|install|cpp|go]...
+# Runs every test, or only the named groups: test.sh [lint|rust|c|examples|install|cpp|go|bench]...
 # Each step has a watchdog. What cannot run here is skipped and named at the end; with CI=true that is an error.
 set -uo pipefail
 # Each step is a process group of its own, so that Ctrl-C and the watchdog end all of it.
@@ -81,7 +81,7 @@ rust() {
         optimised+=(--config "profile.test.package.$crate.opt-level=2")
     done
     run "loom" 900 env RUSTFLAGS='--cfg loom' CARGO_TARGET_DIR=target/loom LOOM_MAX_PREEMPTIONS=2 \
-        cargo test --lib --locked "${optimised[@]}"
+        cargo test --lib --test 'loom*' --locked "${optimised[@]}"
 }
 
 installed() {
@@ -108,6 +108,7 @@ wanted examples && run "examples" 600 scripts/test-examples.sh
 wanted install && installed
 wanted cpp && [[ -d bindings/cpp ]] && run "C++" 600 scripts/test-cpp.sh
 wanted go && go_tests
+wanted bench && [[ -x benches/run ]] && run_with python3 "bench" 300 scripts/test-bench.sh
 if [[ $(changes) != "$before" ]]; then
     echo "the tests have changed files of the repository:"
     diff <(echo "$before") <(changes)

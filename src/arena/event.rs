@@ -24,6 +24,12 @@ const STEP: u32 = 2;
 pub fn is_awaited(word: &Futex) -> bool {
     // Between the change and the look at the bit; pairs with the sleeper's fetch_or.
     fence(Ordering::SeqCst);
+    has_waiters(word)
+}
+
+/// The same for who has put a full fence between the change and this look.
+#[inline]
+pub fn has_waiters(word: &Futex) -> bool {
     word.load(Ordering::Relaxed) & WAITERS != 0
 }
 

@@ -1,5 +1,10 @@
 //! Channels: queues through which processes hand messages to each other.
 
+mod cell;
+mod get;
+#[cfg(test)]
+mod model;
+mod put;
 mod queue;
 mod ring;
 mod settle;

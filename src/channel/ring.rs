@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! block:    units (4) | unused (12) | unit 0 | unit 1 | ...
-//! message:  length (4) | kind (4) | bytes, if they are few; else block (8) | length (8)
+//! message:  kind and length (8) | bytes, if they are few; else block (8) | length (8)
 //! ```
 //!
 //! A message never wraps: what is left before the end is a PAD, which has its length in units. Places are counted in units modulo 2^32, and a
@@ -19,9 +19,10 @@ const HEAD: u64 = 8;
 const FIRST_UNITS: u32 = 32;
 const MOST_UNITS: u32 = 1 << 31;
 
-const INLINE: u32 = 1;
-const BLOCK: u32 = 2;
-const PAD: u32 = 3;
+const INLINE: u64 = 1 << 32;
+const BLOCK: u64 = 2 << 32;
+const PAD: u64 = 3 << 32;
+const KIND: u64 = !0 << 32;
 
 /// A position: how many messages came before it (modulo 2^32), and the unit at which it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -96,6 +97,11 @@ fn fits(ring: u32, head: Position, tail: Position, body: Body<'_>) -> bool {
     body.units() <= ring && end.wrapping_sub(head.unit()) <= ring
 }
 
+#[cold]
+fn damaged(message: u64) -> Error {
+    Error::internal(format!("a queue's ring holds what is no message: {message:#x}"))
+}
+
 /// A ring in the arena.
 #[derive(Clone, Copy)]
 pub(super) struct Ring<'a> {
@@ -161,33 +167,29 @@ impl<'a> Ring<'a> {
         Ok(units)
     }
 
-    fn head_of(&self, unit: u32) -> (&'a AtomicU32, &'a AtomicU32) {
-        let offset = self.offset(unit);
-        (self.arena.at(offset), self.arena.at(offset + 4))
+    fn head_of(&self, unit: u32) -> &'a AtomicU64 {
+        self.arena.at(self.offset(unit))
     }
 
     /// Writes the message at `tail` and says where the position behind it is. Nobody sees it before that position
     /// is stored.
+    #[inline(always)]
     pub(super) fn write(&self, tail: Position, body: Body<'_>) -> Position {
         let (pad, end) = place(self.units, tail.unit(), body.units());
         let mut unit = tail.unit();
         if let Some(left) = pad {
             // How far the pad goes is part of it: in a ring that has grown since, the end is elsewhere.
-            let (units, kind) = self.head_of(unit);
-            units.store(left, Ordering::Relaxed);
-            kind.store(PAD, Ordering::Relaxed);
+            self.head_of(unit).store(PAD | u64::from(left), Ordering::Relaxed);
             unit = unit.wrapping_add(left);
         }
-        let (length, kind) = self.head_of(unit);
         let payload = self.offset(unit) + HEAD;
         match body {
             Body::Bytes(bytes) => {
-                length.store(bytes.len() as u32, Ordering::Relaxed);
-                kind.store(INLINE, Ordering::Relaxed);
+                self.head_of(unit).store(INLINE | bytes.len() as u64, Ordering::Relaxed);
                 self.arena.write(payload, bytes);
             }
             Body::Block(block, bytes) => {
-                kind.store(BLOCK, Ordering::Relaxed);
+                self.head_of(unit).store(BLOCK, Ordering::Relaxed);
                 self.arena.at::<AtomicU64>(payload).store(block.bits(), Ordering::Relaxed);
                 self.arena.at::<AtomicU64>(payload + 8).store(bytes, Ordering::Relaxed);
             }
@@ -196,31 +198,31 @@ impl<'a> Ring<'a> {
     }
 
     /// The message at `head`, where one is, and the position behind it. What is read is checked.
+    #[inline(always)]
     pub(super) fn read(&self, head: Position) -> Result<(Found, Position)> {
         let mut unit = head.unit();
-        let (pad, kind) = self.head_of(unit);
-        if kind.load(Ordering::Relaxed) == PAD {
-            unit = unit.wrapping_add(pad.load(Ordering::Relaxed).min(self.left_before_end(unit)));
+        let mut message = self.head_of(unit).load(Ordering::Relaxed);
+        if message & KIND == PAD {
+            unit = unit.wrapping_add((message as u32).min(self.left_before_end(unit)));
+            message = self.head_of(unit).load(Ordering::Relaxed);
         }
-        let (length, kind) = self.head_of(unit);
         let payload = self.offset(unit) + HEAD;
-        let (found, units) = match kind.load(Ordering::Relaxed) {
-            INLINE => {
-                let length = length.load(Ordering::Relaxed) as usize;
-                (Found::Bytes(payload, length), (HEAD + length as u64).div_ceil(UNIT))
+        let length = message as u32;
+        let (found, units) = match message & KIND {
+            INLINE if length as usize <= SMALL => {
+                (Found::Bytes(payload, length as usize), (HEAD as u32 + length).div_ceil(UNIT as u32))
             }
             BLOCK => {
                 let block = BlockRef::from_bits(self.arena.at::<AtomicU64>(payload).load(Ordering::Relaxed));
                 let length = self.arena.at::<AtomicU64>(payload + 8).load(Ordering::Relaxed);
-                (Found::Block(block, length), (HEAD + 16).div_ceil(UNIT))
+                (Found::Block(block, length), (HEAD as u32 + 16).div_ceil(UNIT as u32))
             }
-            other => return Err(Error::internal(format!("a queue's ring holds a message of kind {other}"))),
+            _ => return Err(damaged(message)),
         };
-        let bytes = matches!(found, Found::Bytes(..));
-        if (bytes && found.len() > SMALL) || units > u64::from(self.left_before_end(unit)) {
-            return Err(Error::internal("a queue's ring holds a message that is too long for it"));
+        if units > self.left_before_end(unit) {
+            return Err(damaged(message));
         }
-        Ok((found, Position::new(head.ordinal().wrapping_add(1), unit.wrapping_add(units as u32))))
+        Ok((found, Position::new(head.ordinal().wrapping_add(1), unit.wrapping_add(units))))
     }
 
     /// Copies what lies between the positions into a larger ring, in which every place means the same.

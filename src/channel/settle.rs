@@ -1,6 +1,6 @@
 //! What is left of a process that died in a queue, and of a queue whose last holder has gone.
 
-use super::queue::QueueCell;
+use super::cell::QueueCell;
 use super::ring::{Found, Position, Ring};
 use crate::arena::held::kind;
 use crate::arena::{Arena, BlockRef, Entry};
@@ -14,14 +14,14 @@ fn cell_of<'a>(arena: &'a Arena, entry: &Entry) -> (&'a QueueCell, u64) {
 /// A put in doubt: committed if the tail has passed its position; then the message is the queue's.
 pub(crate) fn settle_put(arena: &Arena, entry: &Entry) {
     let (cell, position) = cell_of(arena, entry);
-    let committed = cell.tail_position().ordinal() != Position(position).ordinal();
+    let committed = cell.tail.position().ordinal() != Position(position).ordinal();
     entry.become_kind(if committed { kind::FREE } else { kind::PRIVATE });
 }
 
 /// A get in doubt: committed if the head has passed its position; then the message was the dead process's.
 pub(crate) fn settle_take(arena: &Arena, entry: &Entry) {
     let (cell, position) = cell_of(arena, entry);
-    let committed = cell.head_position().ordinal() != Position(position).ordinal();
+    let committed = cell.head.position().ordinal() != Position(position).ordinal();
     entry.become_kind(if committed { kind::PRIVATE } else { kind::FREE });
 }
 
@@ -41,13 +41,13 @@ pub(crate) fn destroy(arena: &Arena, offset: u64) {
     let cell = arena.at::<QueueCell>(offset);
     let block = BlockRef::from_bits(cell.ring.load(Ordering::Acquire));
     let Some(ring) = Ring::of(arena, block) else { return };
-    while cell.head_position() != cell.tail_position() {
-        let Ok((found, next)) = ring.read(cell.head_position()) else { break };
+    while cell.head.position() != cell.tail.position() {
+        let Ok((found, next)) = ring.read(cell.head.position()) else { break };
         if let Found::Block(message, _) = found {
             arena.release_block(message);
         }
         crate::fault!("queue.destroy:message");
-        cell.head.position.store(next.0, Ordering::Release);
+        cell.head.advance(next);
     }
     arena.release_block(block);
     crate::fault!("queue.destroy:ring");

@@ -123,6 +123,9 @@ pub(super) struct JobHead {
     pub(super) slices: AtomicU64,
 }
 
+/// In an item's `time`: it is no longer a point in time.
+pub(super) const RAN: u64 = 1 << 63;
+
 /// Results of up to this many bytes lie in the item.
 pub(super) const INLINE: usize = 24;
 
@@ -139,7 +142,8 @@ pub(super) struct Item {
     /// The block with the result or the message, if it is not inline.
     pub(super) result: AtomicU64,
     pub(super) length: AtomicU64,
-    /// Since when it is in somebody's hands; then how long it was. Nanoseconds.
+    /// Since when it is in somebody's hands; of one that was run to its end, how long,
+    /// and [`RAN`]. Nanoseconds.
     pub(super) time: AtomicU64,
     pub(super) inline: [AtomicU64; INLINE / 8],
 }
@@ -164,7 +168,7 @@ unsafe impl Object for PoolCell {
 pub(super) enum Reason {
     /// Its function said so: `code`, and the message as its result.
     Task = 1,
-    /// The process that had it died: `code`, and pid and signal inline.
+    /// The process that had it died: `code`, and pid, signal and time in its hands inline.
     Died = 2,
     /// The pool was terminated.
     Cancelled = 3,

@@ -5,7 +5,7 @@
 //! end. The dead no longer write, so the fields of an item are written first and its state exchanged last; whoever
 //! mends again after a mender's death finds the same items.
 
-use super::layout::{First, Item, Job, PoolCell, Reason, State, WorkerRecord, BROKEN, TERMINATED};
+use super::layout::{First, Item, Job, PoolCell, Reason, State, WorkerRecord, BROKEN, RAN, TERMINATED};
 use super::worker::announce_if_complete;
 use crate::arena::{wait, Arena, Obituary, Owner};
 use crate::fault;
@@ -70,15 +70,19 @@ fn fail(item: &Item, owner: Owner, obituary: Obituary, terminated: bool) {
         item.exchange(State::Claimed(owner), State::Failed(Reason::Cancelled));
         return;
     }
-    // 0 if it died before it had written the time.
-    let since = item.time.load(Ordering::Relaxed);
-    let elapsed = if since == 0 { 0 } else { (clock::now() as u64).saturating_sub(since) };
-    item.time.store(elapsed, Ordering::Relaxed);
+    let elapsed = match item.time.load(Ordering::Relaxed) {
+        // It died before it had written the time.
+        0 => 0,
+        ran if ran & RAN != 0 => ran & !RAN,
+        since => (clock::now() as u64).saturating_sub(since),
+    };
     item.result.store(0, Ordering::Relaxed);
     item.length.store(0, Ordering::Relaxed);
     item.code.store(obituary.code as u32, Ordering::Relaxed);
     item.inline[0].store(obituary.pid as u32 as u64, Ordering::Relaxed);
     item.inline[1].store(obituary.signal as u32 as u64, Ordering::Relaxed);
+    // `time` stays as it is, for whoever mends again.
+    item.inline[2].store(elapsed, Ordering::Relaxed);
     fault!("pool.mend:written");
     item.exchange(State::Claimed(owner), State::Failed(Reason::Died));
     fault!("pool.mend:failed");

@@ -1,7 +1,7 @@
 //! The result of a submission, as the host holds it.
 
 use super::host::Shared;
-use super::layout::{Item, Job, Reason, State};
+use super::layout::{Item, Job, Reason, State, RAN};
 use super::service;
 use crate::arena::wait::Waiter;
 use crate::arena::{event, BlockRef};
@@ -273,7 +273,7 @@ impl JobResult {
 /// Says in words why an item failed.
 fn describe(job: &Job<'_>, item: &Item, index: usize, reason: Reason) -> TaskError {
     let code = item.code.load(Ordering::Relaxed) as i32;
-    let elapsed = item.time.load(Ordering::Relaxed) as i64;
+    let elapsed = (item.time.load(Ordering::Relaxed) & !RAN) as i64;
     let mut error = TaskError {
         index,
         status: Status::Cancelled,
@@ -294,6 +294,7 @@ fn describe(job: &Job<'_>, item: &Item, index: usize, reason: Reason) -> TaskErr
         Reason::Died => {
             let pid = item.inline[0].load(Ordering::Relaxed) as u32 as i32;
             let signal = item.inline[1].load(Ordering::Relaxed) as u32 as i32;
+            let elapsed = item.inline[2].load(Ordering::Relaxed) as i64;
             error = TaskError { status: Status::WorkerDied, code, pid, signal, elapsed, ..error };
             died(index, pid, code, signal)
         }

@@ -1,6 +1,8 @@
 //! The worker: claims items one by one, runs them, commits their outcomes.
 
-use super::layout::{First, Item, Job, PoolCell, Reason, State, WorkerRecord, CLOSED, INLINE, TERMINATED};
+use super::layout::{
+    First, Item, Job, PoolCell, Reason, State, WorkerRecord, CLOSED, INLINE, RAN, TERMINATED,
+};
 use crate::arena::held::kind;
 use crate::arena::wait::{self, Waiter};
 use crate::arena::{event, Arena, Block, Owner};
@@ -209,7 +211,7 @@ impl Worker<'_> {
         }
         let end = clock::now();
         item.code.store(code as u32, Ordering::Relaxed);
-        item.time.store((end - now) as u64, Ordering::Relaxed);
+        item.time.store((end - now) as u64 | RAN, Ordering::Relaxed);
         commit(self.arena, item, sink, claimed, next);
         after_outcome(self.arena, self.cell, job);
         end

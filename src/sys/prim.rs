@@ -65,6 +65,17 @@ impl std::ops::Deref for Futex {
     }
 }
 
+/// A full fence for a place where an exchange of this thread, of whatever word, lies between the store that is to
+/// come first and the load that is to come last.
+#[inline]
+pub fn fence_after_exchange() {
+    // On x86-64 the exchange is a full fence itself; only the compiler must keep the order.
+    #[cfg(all(target_arch = "x86_64", not(loom)))]
+    std::sync::atomic::compiler_fence(Ordering::SeqCst);
+    #[cfg(any(not(target_arch = "x86_64"), loom))]
+    fence(Ordering::SeqCst);
+}
+
 /// Tells the processor, or the model, that this is a spin loop.
 #[inline]
 pub fn spin_hint() {

@@ -38,9 +38,7 @@ static inline int64_t pool_number(mp_slice slice) {
     return number;
 }
 
-static inline int64_t pool_arg(mp_call *call, size_t i) {
-    return pool_number(mp_call_arg(call, i));
-}
+static inline int64_t pool_arg(mp_call *call, size_t i) { return pool_number(mp_call_arg(call, i)); }
 
 static inline int32_t pool_give(mp_call *call, int64_t number) {
     CHECK_OK(mp_call_return(call, &number, sizeof number));

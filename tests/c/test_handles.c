@@ -1,4 +1,5 @@
-/* Every call answers MP_ERR_INVALID to a handle that is NULL, foreign, freed or of another kind. check: valgrind, check: leaks */
+/* Every call answers MP_ERR_INVALID to a handle that is NULL, foreign, freed or of another kind. check: valgrind,
+ * check: leaks */
 #include "check.h"
 
 static int32_t nothing(mp_call *call) {

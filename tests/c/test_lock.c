@@ -83,13 +83,9 @@ static void owner_dies(void (*end)(void)) {
     mp_lock_free(lock);
 }
 
-static void by_kill(void) {
-    kill(getpid(), SIGKILL);
-}
+static void by_kill(void) { kill(getpid(), SIGKILL); }
 
-static void by_exit(void) {
-    exit(3);
-}
+static void by_exit(void) { exit(3); }
 
 static void by_abort(void) {
     signal(SIGABRT, SIG_DFL);

@@ -131,9 +131,7 @@ static void starmaps(mp_pool *pool) {
 
 /* -- sizes -- */
 
-static unsigned char byte_at(size_t size, size_t at) {
-    return (unsigned char)(size * 31 + at * 7 + (at >> 12));
-}
+static unsigned char byte_at(size_t size, size_t at) { return (unsigned char)(size * 31 + at * 7 + (at >> 12)); }
 
 static int32_t turn_over(mp_call *call) {
     mp_slice arg = mp_call_arg(call, 0);
@@ -184,10 +182,10 @@ static void size_of_one(mp_pool *pool, size_t size) {
 }
 
 static void sizes(mp_pool *pool) {
-    static const size_t all[] = {0,    1,    7,    8,     15,    16,      17,      23,
-                                 24,   25,   31,   32,    33,    47,      63,      64,
-                                 1023, 1024, 1025, 4095,  4096,  4097,    65535,   65536,
-                                 65537, 999999, 1 << 20, (1 << 20) + 1, 16 << 20, 64 << 20};
+    static const size_t all[] = {
+        0,        1,       7,    8,    15,   16,   17,   23,   24,    25,    31,    32,     33,      47,
+        63,       64,      1023, 1024, 1025, 4095, 4096, 4097, 65535, 65536, 65537, 999999, 1 << 20, (1 << 20) + 1,
+        16 << 20, 64 << 20};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         size_of_one(pool, all[i]);
 }
@@ -652,9 +650,9 @@ static void exits_after_close(int32_t method) {
 
 static void all(int32_t method) {
     static void (*const with_pool[])(mp_pool *) = {applies,  maps,      starmaps,        sizes,          failures,
-                                                  refusals, too_early, cancelled_waits, threads_submit, many_open};
-    static void (*const alone[])(int32_t) = {unbuilt_options, two_pools,    ends, terminates,
-                                             forked_child,    exits_after_close};
+                                                   refusals, too_early, cancelled_waits, threads_submit, many_open};
+    static void (*const alone[])(int32_t) = {unbuilt_options, two_pools,    ends,
+                                             terminates,      forked_child, exits_after_close};
     mp_pool *pool = pool_new(method, 3);
     for (size_t i = 0; i < sizeof with_pool / sizeof *with_pool; i++)
         with_pool[i](pool);

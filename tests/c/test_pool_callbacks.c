@@ -25,9 +25,7 @@ static void enter(const record *r) {
         check_sleep(r->pause * INT64_C(1000000));
 }
 
-static void leave(void) {
-    atomic_fetch_sub(&inside, 1);
-}
+static void leave(void) { atomic_fetch_sub(&inside, 1); }
 
 static void on_result(void *user, const mp_result *result) {
     record *r = user;
@@ -89,9 +87,7 @@ static void check_called(const record *r, int results, int errors) {
     CHECK_EQ(1, r->released);
 }
 
-static int32_t twice(mp_call *call) {
-    return pool_give(call, 2 * pool_arg(call, 0));
-}
+static int32_t twice(mp_call *call) { return pool_give(call, 2 * pool_arg(call, 0)); }
 
 static int32_t fail_third(mp_call *call) {
     return pool_arg(call, 0) % 3 == 2 ? mp_call_fail(call, 9, "every third fails") : 0;
@@ -404,7 +400,7 @@ static void no_callbacks(mp_pool *pool) {
 
 static void all(int32_t method) {
     static void (*const with_pool[])(mp_pool *) = {each_form,      ready_after_callback, unheld,
-                                                  threads_submit, inside_callbacks,     no_callbacks};
+                                                   threads_submit, inside_callbacks,     no_callbacks};
     mp_pool *pool = pool_new(method, 2);
     for (size_t i = 0; i < sizeof with_pool / sizeof *with_pool; i++)
         with_pool[i](pool);

@@ -169,7 +169,8 @@ fn closed_and_late() {
     let arena = Arena::get().unwrap();
     let queue = queue();
     queue.watch_messages().unwrap();
-    let late = arena.await_bell(Waiter::new(arena, Deadline::after(20_000_000)), || queue.is_readable().then_some(()));
+    let late = arena
+        .await_bell(Waiter::new(arena, Deadline::after(20_000_000)), || queue.is_readable().then_some(()));
     assert_eq!(late, Err(mp::arena::word::Ended::TimedOut));
     let me = Child { pid: std::process::id() as i32 };
     let closer = fork(|| {

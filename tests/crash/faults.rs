@@ -18,7 +18,8 @@ pub struct Kills(Words);
 
 pub fn cases() -> Vec<Case> {
     let kills = Kills(Words::new());
-    let case = |name: &str, body: fn(Kills)| Case::new(format!("faults: {name}"), move || body(kills)).within(300);
+    let case =
+        |name: &str, body: fn(Kills)| Case::new(format!("faults: {name}"), move || body(kills)).within(300);
     vec![
         case("memory and objects", |k| k.at_every_pass(&["arena.", "slot."], memory)),
         case("tokens kept and dropped", |k| k.at_every_pass(&["arena."], keeping)),
@@ -84,7 +85,8 @@ impl Kills {
         let all = points(&PREFIXES);
         let counts: Vec<u32> = (0..all.len()).map(|i| self.0.get(i)).collect();
         println!("    {} points, {} kills", all.len(), counts.iter().sum::<u32>());
-        let missed: Vec<&String> = all.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(p, _)| p).collect();
+        let missed: Vec<&String> =
+            all.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(p, _)| p).collect();
         assert!(missed.is_empty(), "no case reaches {missed:?}");
     }
 
@@ -97,7 +99,11 @@ impl Kills {
             for (k, second) in settlers.iter().enumerate() {
                 for n in 1..=2 {
                     let third = &settlers[(i * 7 + k * 3 + n) % settlers.len()];
-                    let specs = [format!("kill@{first}#{}", n * n), format!("kill@{second}#{n}"), format!("kill@{third}#1")];
+                    let specs = [
+                        format!("kill@{first}#{}", n * n),
+                        format!("kill@{second}#{n}"),
+                        format!("kill@{third}#1"),
+                    ];
                     chain(&specs, &mut deaths);
                     trials += 1;
                 }
@@ -212,7 +218,9 @@ fn forking(spec: &str) -> bool {
         child.succeeds();
     }));
     let child = words.get(0) as i32;
-    wait_until("the victim's child is gone", || child == 0 || crate::process::state_of(child).is_none_or(|s| s == 'Z'));
+    wait_until("the victim's child is gone", || {
+        child == 0 || crate::process::state_of(child).is_none_or(|s| s == 'Z')
+    });
     let mine = fork(|| assert_eq!(lock.acquire(Deadline::after(FOREVER)).unwrap(), Status::Ok));
     mine.succeeds();
     Arena::get().unwrap().sweep();
@@ -331,7 +339,9 @@ fn locking(spec: &str) -> bool {
         }
     };
     let victim = victim(spec, work);
-    wait_until("the victim sleeps or is dead", || matches!(crate::process::state_of(victim.pid), Some('S' | 'Z')));
+    wait_until("the victim sleeps or is dead", || {
+        matches!(crate::process::state_of(victim.pid), Some('S' | 'Z'))
+    });
     let bystander = fork(work);
     bystander.sleeps();
     lock.release().unwrap();
@@ -355,7 +365,9 @@ fn counting(spec: &str) -> bool {
         }
     };
     let victim = victim(spec, work);
-    wait_until("the victim sleeps or is dead", || matches!(crate::process::state_of(victim.pid), Some('S' | 'Z')));
+    wait_until("the victim sleeps or is dead", || {
+        matches!(crate::process::state_of(victim.pid), Some('S' | 'Z'))
+    });
     let bystander = fork(work);
     bystander.sleeps();
     semaphore.release(2).unwrap();

@@ -3,10 +3,15 @@
 //!
 //! `cargo test --features fault --test crash -- [PART OF A NAME]...` runs the cases whose names have that part.
 
+// The modules' items are for each other.
+#![allow(unreachable_pub)]
+
 mod doorbell;
 mod faults;
 mod forks;
 mod locks;
+mod pool_storm;
+mod pools;
 mod process;
 mod queue_storm;
 mod queues;
@@ -44,6 +49,8 @@ fn main() {
         tokens::cases,
         faults::cases,
         woken::cases,
+        pools::cases,
+        pool_storm::cases,
         storm::cases,
         queues::cases,
         queue_storm::cases,

@@ -36,7 +36,8 @@ struct Record {
 fn record() -> &'static Record {
     // SAFETY: a new anonymous mapping, zeroed, aligned, never unmapped; atomics may be shared.
     unsafe {
-        let (read_write, shared) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+        let (read_write, shared) =
+            (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
         let memory = libc::mmap(std::ptr::null_mut(), size_of::<Record>(), read_write, shared, -1, 0);
         assert_ne!(memory, libc::MAP_FAILED);
         &*memory.cast()
@@ -106,7 +107,11 @@ fn storm(maxsize: i64, seed: u64) {
         let before = record.begun.load(Ordering::SeqCst);
         let child = fork(|| {
             record.begun.fetch_add(1, Ordering::SeqCst);
-            if who < PRODUCERS { produce(&queue, record, who) } else { consume(&queue, record) }
+            if who < PRODUCERS {
+                produce(&queue, record, who)
+            } else {
+                consume(&queue, record)
+            }
         });
         // Killed before it had taken over its slot, it would keep its handle for ten seconds.
         wait_until("it has begun", || record.begun.load(Ordering::SeqCst) != before);

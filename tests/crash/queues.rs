@@ -9,6 +9,7 @@ use crate::Case;
 use mp::arena::Arena;
 use mp::channel::{Queue, QueueOptions};
 use mp::error::Status;
+use mp::sync::Cancel;
 use mp::sys::clock::{Deadline, FOREVER};
 
 const PREFIXES: [&str; 3] = ["queue.", "event.", "wait."];
@@ -31,6 +32,8 @@ pub fn cases() -> Vec<Case> {
         case("while it waits for room", waiting_putters),
         case("while it wakes a getter", waking),
         Case::new("queue: every point has killed", move || kills.all_points_reached()),
+        Case::new("queue: a stopped putter is alive, and others don't wait for ever", stopped_putter),
+        Case::new("queue: a stopped getter is alive, and others don't wait for ever", stopped_getter),
         Case::new("queue: 300 woken getters are killed", woken_getters).within(600),
         Case::new("queue: 300 woken putters are killed", woken_putters).within(600),
     ]
@@ -56,7 +59,8 @@ impl Kills {
         let all = points(&PREFIXES);
         let counts: Vec<u32> = (0..all.len()).map(|i| self.0.get(i)).collect();
         println!("    {} points, {} kills", all.len(), counts.iter().sum::<u32>());
-        let missed: Vec<&String> = all.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(p, _)| p).collect();
+        let missed: Vec<&String> =
+            all.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(p, _)| p).collect();
         assert!(missed.is_empty(), "no case reaches {missed:?}");
     }
 }
@@ -300,6 +304,47 @@ fn waking(spec: &str) -> bool {
     drop(queue);
     is_back_at(start);
     was_killed(&victim)
+}
+
+fn refused<T: std::fmt::Debug>(result: mp::error::Result<T>, status: Status) {
+    assert_eq!(result.unwrap_err().status(), status);
+}
+
+const MS: i64 = 1_000_000;
+
+fn stopped_putter() {
+    let queue = queue(0);
+    put(&queue, 0);
+    let putter = victim("stop@queue.put:written#2", || (1..4).for_each(|i| put(&queue, i)));
+    putter.is_stopped();
+    refused(queue.put(&message(9), Deadline::Now), Status::Full);
+    refused(queue.put(&message(9), Deadline::after(20 * MS)), Status::Full);
+    let cancel = Cancel::new();
+    cancel.use_here();
+    cancel.fire();
+    refused(queue.put(&message(9), Deadline::Never), Status::Cancelled);
+    Cancel::use_none();
+    // The other end goes on.
+    assert_eq!((get(&queue, 0), get(&queue, 1)), (0, 1));
+    refused(queue.get(Deadline::Now), Status::Empty);
+    putter.signal(libc::SIGCONT);
+    putter.succeeds();
+    assert_eq!(drain(&queue), [2, 3]);
+}
+
+fn stopped_getter() {
+    let queue = queue(2);
+    put(&queue, 3);
+    let getter = victim("stop@queue.get:noted", || assert_eq!(get(&queue, 0), 3));
+    getter.is_stopped();
+    refused(queue.get(Deadline::Now), Status::Empty);
+    refused(queue.get(Deadline::after(20 * MS)), Status::Empty);
+    put(&queue, 4);
+    refused(queue.put(&message(9), Deadline::Now), Status::Full);
+    assert_eq!(queue.size().unwrap(), 2);
+    getter.signal(libc::SIGCONT);
+    getter.succeeds();
+    assert_eq!(drain(&queue), [4]);
 }
 
 fn woken_getters() {

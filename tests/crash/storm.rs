@@ -64,7 +64,11 @@ impl Known {
     fn check(&self) {
         let arena = Arena::get().unwrap();
         let bytes = arena.read(arena.data_offset(self.block.reference()), self.length);
-        assert!(bytes.iter().all(|b| *b == self.pattern), "somebody else wrote into a block of {}", self.length);
+        assert!(
+            bytes.iter().all(|b| *b == self.pattern),
+            "somebody else wrote into a block of {}",
+            self.length
+        );
     }
 
     /// What the block counts for in the arena's usage.
@@ -185,9 +189,8 @@ impl Sky {
             match numbers.below(9) {
                 0 | 1 => self.lock(&mut numbers),
                 2 => {
-                    if self.semaphore.acquire(Deadline::after(2_000_000)).is_ok() {
-                        let _ = self.semaphore.release(1);
-                    }
+                    let taken = self.semaphore.acquire(Deadline::after(2_000_000));
+                    let _ = taken.and_then(|()| self.semaphore.release(1));
                 }
                 3 => {
                     let magnitude = numbers.below(19);
@@ -202,7 +205,9 @@ impl Sky {
                     self.leave(numbers.below(4) as usize, lock.token());
                     objects.push(lock);
                 }
-                6 if !objects.is_empty() => drop(objects.swap_remove(numbers.below(objects.len() as u64) as usize)),
+                6 if !objects.is_empty() => {
+                    drop(objects.swap_remove(numbers.below(objects.len() as u64) as usize))
+                }
                 7 => {
                     // Half-written, stale or good: a status, never a crash.
                     if let Ok(found) = Lock::from_token(&self.find(numbers.below(4) as usize)) {

@@ -13,14 +13,20 @@ const ROUNDS: u32 = 300;
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("woken: 300 waiters for a lock are killed between wake-up and taking", lock).within(600),
-        Case::new("woken: 300 waiters for a permit are killed between wake-up and taking", semaphore).within(600),
+        Case::new("woken: 300 waiters for a permit are killed between wake-up and taking", semaphore)
+            .within(600),
     ]
 }
 
 /// In each round a victim, which dies at `point`, and then the next one begin to wait; `wake` wakes one of them: the
 /// victim, and the next one must come through. This process reaps the victim and sweeps, as a reaper would. A round
 /// in which the sleeps' cap got in between, so that nobody was woken to die, is not counted.
-pub fn next_one_gets_it(point: &str, mut wait: impl FnMut(), mut prepare: impl FnMut(), mut wake: impl FnMut()) {
+pub fn next_one_gets_it(
+    point: &str,
+    mut wait: impl FnMut(),
+    mut prepare: impl FnMut(),
+    mut wake: impl FnMut(),
+) {
     let (mut killed, mut got) = (0, 0);
     while killed < ROUNDS {
         prepare();
