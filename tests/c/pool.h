@@ -108,4 +108,65 @@ static inline size_t pool_entries(const char *path) {
     return n;
 }
 
+/* -- tasks, and every way of submitting them -- */
+
+static inline int32_t pool_square(mp_call *call) {
+    int64_t number = pool_arg(call, 0);
+    return pool_give(call, number * number);
+}
+
+static inline int32_t pool_nap(mp_call *call) {
+    check_sleep(pool_arg(call, 0));
+    return pool_give(call, getpid());
+}
+
+static inline int64_t pool_item(const mp_result *result, size_t i) {
+    mp_slice slice;
+    CHECK_OK(mp_result_item(result, i, &slice));
+    return pool_number(slice);
+}
+
+static inline void pool_check_squares(mp_result *result, size_t n) {
+    bool flag = false;
+    size_t done = 1, total = 1;
+    mp_slice slice;
+    CHECK_OK(mp_result_ready(result, &flag));
+    CHECK(flag);
+    CHECK_OK(mp_result_successful(result, &flag));
+    CHECK(flag);
+    CHECK_OK(mp_result_wait(result, 0));
+    CHECK_OK(mp_result_get(result, 0));
+    CHECK_EQ(n, mp_result_count(result));
+    CHECK_OK(mp_result_progress(result, &done, &total));
+    CHECK_EQ(n, done);
+    CHECK_EQ(n, total);
+    for (size_t i = 0; i < n; i++)
+        CHECK_EQ((int64_t)(i * i), pool_item(result, i));
+    CHECK_STATUS(MP_ERR_INVALID, mp_result_item(result, n, &slice));
+    mp_result_free(result);
+}
+
+static inline void pool_maps(mp_pool *pool, size_t n, size_t chunk) {
+    pool_items items = pool_items_new(n);
+    mp_args *many = calloc(n + 1, sizeof *many);
+    mp_result *result = NULL;
+    for (size_t i = 0; i < n; i++)
+        many[i] = (mp_args){&items.slices[i], 1};
+    CHECK_OK(mp_pool_map(pool, pool_square, items.slices, n, chunk, &result));
+    pool_check_squares(result, n);
+    CHECK_OK(mp_pool_starmap(pool, pool_square, many, n, chunk, &result));
+    pool_check_squares(result, n);
+    mp_result *first = NULL;
+    CHECK_OK(mp_pool_map_async(pool, pool_square, items.slices, n, chunk, NULL, &first));
+    CHECK_OK(mp_pool_starmap_async(pool, pool_square, many, n, chunk, NULL, &result));
+    /* Arguments are copied at the call. */
+    memset(items.numbers, 0xee, n * sizeof *items.numbers);
+    CHECK_OK(mp_result_get(result, MP_FOREVER));
+    pool_check_squares(result, n);
+    CHECK_OK(mp_result_wait(first, MP_FOREVER));
+    pool_check_squares(first, n);
+    free(many);
+    pool_items_free(items);
+}
+
 #endif

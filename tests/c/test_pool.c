@@ -1,23 +1,13 @@
 /*
- * Pools: submissions of every form and size, their results and failures, and how pools end. Under both start methods.
+ * Pools: submissions of every form and size, their results and failures. Under both start methods.
  */
 #include "pool.h"
 
 #include <pthread.h>
 
-static int32_t square(mp_call *call) {
-    int64_t number = pool_arg(call, 0);
-    return pool_give(call, number * number);
-}
-
 static int32_t nothing(mp_call *call) {
     (void)call;
     return 0;
-}
-
-static int32_t nap(mp_call *call) {
-    check_sleep(pool_arg(call, 0));
-    return pool_give(call, getpid());
 }
 
 /* -- forms -- */
@@ -35,12 +25,6 @@ static int64_t taken(mp_buffer *buffer) {
     return number;
 }
 
-static int64_t item(const mp_result *result, size_t i) {
-    mp_slice slice;
-    CHECK_OK(mp_result_item(result, i, &slice));
-    return pool_number(slice);
-}
-
 static void applies(mp_pool *pool) {
     int64_t numbers[] = {7, 11, 13};
     mp_slice args[] = {{&numbers[0], 8}, {&numbers[1], 8}, {&numbers[2], 8}};
@@ -52,7 +36,7 @@ static void applies(mp_pool *pool) {
         CHECK_OK(mp_pool_apply_async(pool, add_up, args, n, NULL, &result));
         CHECK_OK(mp_result_get(result, MP_FOREVER));
         CHECK_EQ(1, mp_result_count(result));
-        CHECK_EQ(n == 0 ? 0 : n == 1 ? 7 : n == 2 ? 18 : 31, item(result, 0));
+        CHECK_EQ(n == 0 ? 0 : n == 1 ? 7 : n == 2 ? 18 : 31, pool_item(result, 0));
         mp_result_free(result);
     }
     CHECK_OK(mp_pool_apply(pool, nothing, NULL, 0, &buffer));
@@ -60,55 +44,12 @@ static void applies(mp_pool *pool) {
     mp_buffer_free(buffer);
 }
 
-static void check_squares(mp_result *result, size_t n) {
-    bool flag = false;
-    size_t done = 1, total = 1;
-    mp_slice slice;
-    CHECK_OK(mp_result_ready(result, &flag));
-    CHECK(flag);
-    CHECK_OK(mp_result_successful(result, &flag));
-    CHECK(flag);
-    CHECK_OK(mp_result_wait(result, 0));
-    CHECK_OK(mp_result_get(result, 0));
-    CHECK_EQ(n, mp_result_count(result));
-    CHECK_OK(mp_result_progress(result, &done, &total));
-    CHECK_EQ(n, done);
-    CHECK_EQ(n, total);
-    for (size_t i = 0; i < n; i++)
-        CHECK_EQ((int64_t)(i * i), item(result, i));
-    CHECK_STATUS(MP_ERR_INVALID, mp_result_item(result, n, &slice));
-    mp_result_free(result);
-}
-
-static void maps_of(mp_pool *pool, size_t n, size_t chunk) {
-    pool_items items = pool_items_new(n);
-    mp_args *many = calloc(n + 1, sizeof *many);
-    mp_result *result = NULL;
-    for (size_t i = 0; i < n; i++)
-        many[i] = (mp_args){&items.slices[i], 1};
-    CHECK_OK(mp_pool_map(pool, square, items.slices, n, chunk, &result));
-    check_squares(result, n);
-    CHECK_OK(mp_pool_starmap(pool, square, many, n, chunk, &result));
-    check_squares(result, n);
-    mp_result *first = NULL;
-    CHECK_OK(mp_pool_map_async(pool, square, items.slices, n, chunk, NULL, &first));
-    CHECK_OK(mp_pool_starmap_async(pool, square, many, n, chunk, NULL, &result));
-    /* Arguments are copied at the call. */
-    memset(items.numbers, 0xee, n * sizeof *items.numbers);
-    CHECK_OK(mp_result_get(result, MP_FOREVER));
-    check_squares(result, n);
-    CHECK_OK(mp_result_wait(first, MP_FOREVER));
-    check_squares(first, n);
-    free(many);
-    pool_items_free(items);
-}
-
 static void maps(mp_pool *pool) {
     static const size_t counts[] = {0, 1, 2, 3, 100, 5000};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         size_t n = counts[i], chunks[] = {0, 1, 2, n, n + 1, n * 10 + 7, SIZE_MAX};
         for (size_t k = 0; k < sizeof chunks / sizeof *chunks; k++)
-            maps_of(pool, n, chunks[k]);
+            pool_maps(pool, n, chunks[k]);
     }
 }
 
@@ -125,7 +66,7 @@ static void starmaps(mp_pool *pool) {
     items[0].args = NULL;
     CHECK_OK(mp_pool_starmap(pool, add_up, items, N, 4, &result));
     for (size_t i = 0; i < N; i++)
-        CHECK_EQ((int64_t)i, item(result, i));
+        CHECK_EQ((int64_t)i, pool_item(result, i));
     mp_result_free(result);
 }
 
@@ -342,20 +283,20 @@ static void refusals(mp_pool *pool) {
     mp_result *result = NULL;
     mp_buffer *buffer = NULL;
     CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply(pool, NULL, &good, 1, &buffer));
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply(NULL, square, &good, 1, &buffer));
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply(pool, square, NULL, 1, &buffer));
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply(pool, square, &bad, 1, &buffer));
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply(pool, square, &good, 1, NULL));
+    CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply(NULL, pool_square, &good, 1, &buffer));
+    CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply(pool, pool_square, NULL, 1, &buffer));
+    CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply(pool, pool_square, &bad, 1, &buffer));
+    CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply(pool, pool_square, &good, 1, NULL));
     result = (mp_result *)&one;
     CHECK_STATUS(MP_ERR_INVALID, mp_pool_map(pool, NULL, &good, 1, 0, &result));
     CHECK(result == NULL);
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_map(pool, square, &good, 1, 0, NULL));
+    CHECK_STATUS(MP_ERR_INVALID, mp_pool_map(pool, pool_square, &good, 1, 0, NULL));
     result = (mp_result *)&one;
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_map(pool, square, NULL, 2, 0, &result));
+    CHECK_STATUS(MP_ERR_INVALID, mp_pool_map(pool, pool_square, NULL, 2, 0, &result));
     CHECK(result == NULL);
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_starmap(pool, square, &bad_args, 1, 0, &result));
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_starmap_async(pool, square, &bad_inner, 1, 0, NULL, &result));
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply_async(pool, square, &good, 1, NULL, NULL));
+    CHECK_STATUS(MP_ERR_INVALID, mp_pool_starmap(pool, pool_square, &bad_args, 1, 0, &result));
+    CHECK_STATUS(MP_ERR_INVALID, mp_pool_starmap_async(pool, pool_square, &bad_inner, 1, 0, NULL, &result));
+    CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply_async(pool, pool_square, &good, 1, NULL, NULL));
     CHECK_ERROR_HAS("out");
     CHECK_STATUS(MP_ERR_STATE, mp_pool_join(pool, 0));
     CHECK_STATUS(MP_ERR_INVALID, mp_result_wait(NULL, 0));
@@ -371,7 +312,7 @@ static void too_early(mp_pool *pool) {
     bool flag = true;
     size_t done = 7, total = 0;
     mp_task_error error = {.size = sizeof error};
-    CHECK_OK(mp_pool_apply_async(pool, nap, &arg, 1, NULL, &result));
+    CHECK_OK(mp_pool_apply_async(pool, pool_nap, &arg, 1, NULL, &result));
     CHECK_OK(mp_result_ready(result, &flag));
     CHECK(!flag);
     CHECK_STATUS(MP_ERR_STATE, mp_result_successful(result, &flag));
@@ -385,60 +326,8 @@ static void too_early(mp_pool *pool) {
     CHECK_EQ(1, total);
     CHECK_OK(mp_result_progress(result, NULL, NULL));
     CHECK_OK(mp_result_get(result, MP_FOREVER));
-    CHECK(item(result, 0) > 0);
+    CHECK(pool_item(result, 0) > 0);
     mp_result_free(result);
-}
-
-static void unbuilt_options(int32_t method) {
-    mp_pool_options options;
-    mp_pool *pool = (mp_pool *)&options;
-    mp_slice arg = {"x", 1};
-#define REFUSED(field, value)                                                                                          \
-    do {                                                                                                               \
-        CHECK_OK(mp_pool_options_init(&options));                                                                      \
-        options.start_method = method;                                                                                 \
-        options.field = (value);                                                                                       \
-        pool = (mp_pool *)&options;                                                                                    \
-        CHECK_STATUS(MP_ERR_UNSUPPORTED, mp_pool_new(&options, &pool));                                                \
-        CHECK(pool == NULL);                                                                                           \
-        CHECK_ERROR_HAS(#field);                                                                                       \
-    } while (0)
-    REFUSED(initializer, nothing);
-    REFUSED(initializer_args, &arg);
-    REFUSED(initializer_nargs, 1);
-    REFUSED(max_tasks_per_child, 1);
-    REFUSED(task_timeout, 1);
-    REFUSED(task_retries, 1);
-    REFUSED(start_method, MP_START_FORKSERVER);
-    REFUSED(start_method, MP_START_THREAD);
-    CHECK_OK(mp_pool_options_init(&options));
-    options.start_method = 9;
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_new(&options, &pool));
-    CHECK_OK(mp_pool_options_init(&options));
-    options.processes = UINT32_MAX;
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_new(&options, &pool));
-    options.size = 0;
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_new(&options, &pool));
-    CHECK_STATUS(MP_ERR_INVALID, mp_pool_new(NULL, NULL));
-    pool_no_children();
-
-    pool = pool_new(method, 1);
-    mp_task_options task;
-    mp_result *result = (mp_result *)&task;
-    CHECK_OK(mp_task_options_init(&task));
-    task.timeout = 1;
-    CHECK_STATUS(MP_ERR_UNSUPPORTED, mp_pool_apply_async(pool, nothing, NULL, 0, &task, &result));
-    CHECK(result == NULL);
-    CHECK_ERROR_HAS("timeout");
-    task.timeout = -1;
-    task.retries = 1;
-    CHECK_STATUS(MP_ERR_UNSUPPORTED, mp_pool_map_async(pool, nothing, NULL, 0, 0, &task, &result));
-    CHECK_ERROR_HAS("retries");
-    task.retries = -1;
-    CHECK_OK(mp_pool_apply_async(pool, nothing, NULL, 0, &task, &result));
-    CHECK_OK(mp_result_get(result, MP_FOREVER));
-    mp_result_free(result);
-    pool_end(pool);
 }
 
 /* -- cancel, threads, two pools -- */
@@ -458,13 +347,13 @@ static void cancelled_waits(mp_pool *pool) {
     mp_buffer *buffer = NULL;
     CHECK_OK(mp_cancel_new(&cancel));
     CHECK_OK(mp_cancel_use(cancel));
-    CHECK_OK(mp_pool_apply_async(pool, nap, &arg, 1, NULL, &result));
+    CHECK_OK(mp_pool_apply_async(pool, pool_nap, &arg, 1, NULL, &result));
     CHECK_EQ(0, pthread_create(&thread, NULL, fire_soon, cancel));
     CHECK_STATUS(MP_ERR_CANCELLED, mp_result_wait(result, MP_FOREVER));
     CHECK_STATUS(MP_ERR_CANCELLED, mp_result_get(result, MP_FOREVER));
     CHECK_EQ(0, pthread_join(thread, NULL));
     /* Calls without a timeout are not cancelled. */
-    CHECK_OK(mp_pool_apply(pool, nap, &arg, 1, &buffer));
+    CHECK_OK(mp_pool_apply(pool, pool_nap, &arg, 1, &buffer));
     mp_buffer_free(buffer);
     CHECK_OK(mp_cancel_use(NULL));
     CHECK_OK(mp_result_get(result, MP_FOREVER));
@@ -476,7 +365,7 @@ enum { THREADS = 8, ROUNDS = 40 };
 
 static void *submit_much(void *pool) {
     for (size_t round = 0; round < ROUNDS; round++) {
-        maps_of(pool, round * 3, round % 4);
+        pool_maps(pool, round * 3, round % 4);
         applies(pool);
     }
     return NULL;
@@ -498,168 +387,23 @@ static void many_open(mp_pool *pool) {
     for (size_t i = 0; i < N; i++) {
         numbers[i] = (int64_t)i;
         mp_slice arg = {&numbers[i], sizeof numbers[i]};
-        CHECK_OK(mp_pool_apply_async(pool, square, &arg, 1, NULL, &results[i]));
+        CHECK_OK(mp_pool_apply_async(pool, pool_square, &arg, 1, NULL, &results[i]));
     }
     for (size_t i = 0; i < N; i++) {
         mp_result *result = results[i * 7 % N];
         CHECK_OK(mp_result_get(result, MP_FOREVER));
-        CHECK_EQ((int64_t)((i * 7 % N) * (i * 7 % N)), item(result, 0));
+        CHECK_EQ((int64_t)((i * 7 % N) * (i * 7 % N)), pool_item(result, 0));
         mp_result_free(result);
     }
-}
-
-static void two_pools(int32_t method) {
-    mp_pool *a = pool_new(method, 2), *b = pool_new(method, 1);
-    for (size_t i = 0; i < 20; i++) {
-        maps_of(a, 50, 3);
-        maps_of(b, 50, 0);
-    }
-    pool_end(a);
-    maps_of(b, 100, 1);
-    pool_end(b);
-    pool_no_children();
-}
-
-/* -- ends -- */
-
-static void ends(int32_t method) {
-    mp_pool *pool = pool_new(method, 2);
-    mp_result *result = NULL, *none = (mp_result *)&pool;
-    pool_items items = pool_items_new(200);
-    mp_buffer *buffer = (mp_buffer *)&pool;
-    mp_task_options options;
-    CHECK_OK(mp_task_options_init(&options));
-    CHECK_OK(mp_pool_map_async(pool, square, items.slices, 200, 1, NULL, &result));
-    CHECK_OK(mp_pool_close(pool));
-    CHECK_OK(mp_pool_close(pool));
-    CHECK_STATUS(MP_ERR_CLOSED, mp_pool_apply(pool, square, items.slices, 1, &buffer));
-    CHECK(buffer == NULL);
-    CHECK_STATUS(MP_ERR_CLOSED, mp_pool_map(pool, square, items.slices, 2, 0, &none));
-    CHECK(none == NULL);
-    CHECK_STATUS(MP_ERR_CLOSED, mp_pool_map_async(pool, square, items.slices, 0, 0, &options, NULL));
-    CHECK_OK(mp_pool_join(pool, POOL_WAIT));
-    CHECK_OK(mp_pool_join(pool, 0));
-    pool_no_children();
-    CHECK_OK(mp_pool_terminate(pool));
-    CHECK_OK(mp_pool_terminate(pool));
-    CHECK_OK(mp_pool_close(pool));
-    CHECK_OK(mp_pool_join(pool, 0));
-    mp_pool_free(pool);
-    /* Results outlive their pool. */
-    check_squares(result, 200);
-    pool_items_free(items);
-}
-
-static void terminates(int32_t method) {
-    int64_t minute = 60 * CHECK_SECOND, now = check_now();
-    mp_slice args[5];
-    mp_result *result = NULL;
-    mp_pool *pool = pool_new(method, 2);
-    mp_task_error error = {.size = sizeof error};
-    for (size_t i = 0; i < 5; i++)
-        args[i] = (mp_slice){&minute, sizeof minute};
-    CHECK_OK(mp_pool_map_async(pool, nap, args, 5, 1, NULL, &result));
-    CHECK_STATUS(MP_ERR_TIMEOUT, mp_result_wait(result, 50000000));
-    CHECK_OK(mp_pool_close(pool));
-    CHECK_STATUS(MP_ERR_TIMEOUT, mp_pool_join(pool, 1000000));
-    CHECK_OK(mp_pool_terminate(pool));
-    CHECK_STATUS(MP_ERR_CANCELLED, mp_result_get(result, POOL_WAIT));
-    CHECK_OK(mp_result_error(result, &error));
-    CHECK_EQ(0, error.index);
-    CHECK_EQ(MP_ERR_CANCELLED, error.status);
-    CHECK_OK(mp_pool_join(pool, POOL_WAIT));
-    pool_no_children();
-    CHECK_STATUS(MP_ERR_CLOSED, mp_pool_apply_async(pool, nap, args, 1, NULL, &result));
-    CHECK(result == NULL);
-    mp_pool_free(pool);
-
-    /* Freed while tasks of a minute run. */
-    pool = pool_new(method, 2);
-    CHECK_OK(mp_pool_map_async(pool, nap, args, 5, 1, NULL, &result));
-    CHECK_STATUS(MP_ERR_TIMEOUT, mp_result_wait(result, 100000000));
-    mp_pool_free(pool);
-    pool_no_children();
-    CHECK_STATUS(MP_ERR_CANCELLED, mp_result_get(result, 0));
-    mp_result_free(result);
-    CHECK(check_now() - now < 30 * CHECK_SECOND);
-}
-
-static void forked_child(int32_t method) {
-    mp_pool *pool = pool_new(method, 2);
-    pool_items items = pool_items_new(10);
-    mp_result *result = NULL;
-    mp_buffer *buffer = NULL;
-    CHECK_OK(mp_pool_map(pool, square, items.slices, 10, 0, &result));
-    fflush(NULL);
-    pid_t pid = fork();
-    if (pid == 0) {
-        mp_slice slice;
-        bool flag;
-        mp_task_error error = {.size = sizeof error};
-        check_watchdog(30);
-        CHECK_STATUS(MP_ERR_STATE, mp_pool_apply(pool, square, items.slices, 1, &buffer));
-        CHECK_STATUS(MP_ERR_STATE, mp_pool_map_async(pool, square, items.slices, 1, 0, NULL, &(mp_result *){NULL}));
-        CHECK_STATUS(MP_ERR_STATE, mp_pool_close(pool));
-        CHECK_STATUS(MP_ERR_STATE, mp_pool_terminate(pool));
-        CHECK_STATUS(MP_ERR_STATE, mp_pool_join(pool, 0));
-        CHECK_STATUS(MP_ERR_STATE, mp_result_wait(result, 0));
-        CHECK_STATUS(MP_ERR_STATE, mp_result_ready(result, &flag));
-        CHECK_STATUS(MP_ERR_STATE, mp_result_item(result, 0, &slice));
-        CHECK_STATUS(MP_ERR_STATE, mp_result_error(result, &error));
-        CHECK_EQ(0, mp_result_count(result));
-        mp_result_free(result);
-        mp_pool_free(pool);
-        /* A pool of its own is the child's. */
-        pool = pool_new(method, 1);
-        maps_of(pool, 20, 1);
-        pool_end(pool);
-        _exit(0);
-    }
-    CHECK(pid > 0);
-    CHECK_EQ(0, check_wait(pid));
-    check_squares(result, 10);
-    maps_of(pool, 50, 1);
-    pool_end(pool);
-    pool_items_free(items);
-}
-
-/* A task that ends its process in order, after the pool was closed, is not mistaken for a worker that leaves. */
-static int32_t exit_fine(mp_call *call) {
-    check_sleep(20000000);
-    if (pool_arg(call, 0) % 3 == 0)
-        _exit(0);
-    return pool_give(call, 1);
-}
-
-static void exits_after_close(int32_t method) {
-    mp_pool *pool = pool_new(method, 2);
-    pool_items items = pool_items_new(9);
-    mp_result *result = NULL;
-    CHECK_OK(mp_pool_map_async(pool, exit_fine, items.slices, 9, 9, NULL, &result));
-    CHECK_OK(mp_pool_close(pool));
-    CHECK_STATUS(MP_ERR_WORKER_DIED, mp_result_get(result, POOL_WAIT));
-    CHECK_OK(mp_pool_join(pool, POOL_WAIT));
-    for (size_t i = 0; i < 9; i++) {
-        mp_slice slice;
-        CHECK_STATUS(i % 3 == 0 ? MP_ERR_WORKER_DIED : MP_OK, mp_result_item(result, i, &slice));
-    }
-    mp_result_free(result);
-    mp_pool_free(pool);
-    pool_items_free(items);
 }
 
 static void all(int32_t method) {
     static void (*const with_pool[])(mp_pool *) = {applies,  maps,      starmaps,        sizes,          failures,
                                                    refusals, too_early, cancelled_waits, threads_submit, many_open};
-    static void (*const alone[])(int32_t) = {unbuilt_options, two_pools,    ends,
-                                             terminates,      forked_child, exits_after_close};
     mp_pool *pool = pool_new(method, 3);
     for (size_t i = 0; i < sizeof with_pool / sizeof *with_pool; i++)
         with_pool[i](pool);
     pool_end(pool);
-    pool_no_children();
-    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++)
-        alone[i](method);
     pool_no_children();
 }
 

@@ -10,6 +10,7 @@ mod doorbell;
 mod faults;
 mod forks;
 mod locks;
+mod pool_faults;
 mod pool_storm;
 mod pools;
 mod process;
@@ -51,6 +52,7 @@ fn main() {
         woken::cases,
         pools::cases,
         pool_storm::cases,
+        pool_faults::cases,
         storm::cases,
         queues::cases,
         queue_storm::cases,

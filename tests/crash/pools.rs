@@ -144,12 +144,12 @@ fn one_failure(pool: &Pool, board: &'static Board, n: usize, victim: usize, chun
     board.begun.iter().for_each(|w| w.store(0, Ordering::SeqCst));
     board.words[0].store(victim as u32 + 1, Ordering::SeqCst);
     let result = pool.run(function(begin_or_die), Items::Many(&items), chunk).unwrap();
-    for i in 0..n {
+    for (i, expected) in bytes.iter().enumerate() {
         assert_eq!(board.begun[i].load(Ordering::SeqCst), 1, "item {i} of {n}, victim {victim}");
         let failed = result.error_at(i).unwrap().map(|e| (e.status, e.signal));
         assert_eq!(failed, (i == victim).then_some((Status::WorkerDied, libc::SIGKILL)), "item {i}");
         if i != victim {
-            assert_eq!(result.item(i).unwrap(), bytes[i]);
+            assert_eq!(result.item(i).unwrap(), expected);
         }
     }
 }
