@@ -3,8 +3,8 @@
 pub(crate) mod bootstrap;
 pub mod call;
 pub mod fork;
-pub mod identity;
 mod handle;
+pub mod identity;
 pub mod reaper;
 pub mod spawn;
 pub mod start;

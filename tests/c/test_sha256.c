@@ -7,8 +7,7 @@
 
 static int failures;
 
-static void check(const char *what, const unsigned char digest[SHA256_DIGEST], const char *expected)
-{
+static void check(const char *what, const unsigned char digest[SHA256_DIGEST], const char *expected) {
     char hex[2 * SHA256_DIGEST + 1];
     for (int i = 0; i < SHA256_DIGEST; i++)
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
@@ -18,16 +17,14 @@ static void check(const char *what, const unsigned char digest[SHA256_DIGEST], c
     }
 }
 
-static void check_text(const char *text, const char *expected)
-{
+static void check_text(const char *text, const char *expected) {
     unsigned char digest[SHA256_DIGEST];
     sha256(text, strlen(text), digest);
     check(text, digest, expected);
 }
 
 /* The same text cut at every place, so that every fill of the block meets every length. */
-static void check_every_cut(const char *text, const char *expected)
-{
+static void check_every_cut(const char *text, const char *expected) {
     size_t len = strlen(text);
     for (size_t cut = 0; cut <= len; cut++) {
         struct sha256 hash;
@@ -40,8 +37,7 @@ static void check_every_cut(const char *text, const char *expected)
     }
 }
 
-static void check_million(size_t piece)
-{
+static void check_million(size_t piece) {
     static unsigned char as[1000];
     struct sha256 hash;
     unsigned char digest[SHA256_DIGEST];
@@ -56,8 +52,7 @@ static void check_million(size_t piece)
     check("a million times the letter a", digest, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
-int main(void)
-{
+int main(void) {
     static const char two_blocks[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
     static const char long_text[] = "abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmn"
                                     "hijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu";

@@ -2,8 +2,8 @@
 //! at once, and after a sweep the arena has as much in use as before.
 
 use crate::process::{fork, wait_until, Child, Exit, Words};
-use crate::Case;
-use mp::arena::{Arena, Usage};
+use crate::{waiters, Case};
+use mp::arena::{Arena, Block, Usage};
 use mp::error::Status;
 use mp::sync::{Lock, Semaphore};
 use mp::sys::clock::{Deadline, FOREVER};
@@ -24,11 +24,12 @@ pub fn cases() -> Vec<Case> {
         case("memory and objects", |k| k.at_every_pass(&["arena.", "slot."], memory)),
         case("tokens kept and dropped", |k| k.at_every_pass(&["arena."], keeping)),
         case("fork", |k| k.at_every_pass(&["arena.", "slot.", "fork."], forking)),
+        case("fork into a slot before the parent's own", |_| child_settled_before_parent()),
         case("the settler of a killed process", |k| k.at_every_pass(&["arena.", "death."], settling)),
         case("a process, its settler, and the settler's settler", |k| k.chains()),
-        case("lock", |k| k.at_every_pass(&["lock.", "wait."], locking)),
-        case("the settler of a lock's owner", |k| k.at_every_pass(&["lock.", "death."], bereaving)),
-        case("semaphore", |k| k.at_every_pass(&["semaphore.", "wait."], counting)),
+        case("lock", |k| k.at_every_pass(&["lock.", "wait."], waiters::locking)),
+        case("the settler of a lock's owner", |k| k.at_every_pass(&["lock.", "death."], waiters::bereaving)),
+        case("semaphore", |k| k.at_every_pass(&["semaphore.", "wait."], waiters::counting)),
         case("every point has killed", Kills::all_points_reached),
     ]
 }
@@ -244,6 +245,45 @@ fn hold_much(shared: &Lock) {
     }
 }
 
+/// Blocks as long as the chunks of a held table, whose contents would be entries that hold `object`: a settler that
+/// still read a chunk which it had given back would drop that object.
+fn bait(object: &Semaphore) -> Vec<Block> {
+    let arena = Arena::get().unwrap();
+    let mut entry = [0u8; 32];
+    entry[0] = 1;
+    entry[8..16].copy_from_slice(&object.token().to_bytes()[8..16]);
+    let lengths = [1024, 1024, 2048, 2048];
+    let blocks: Vec<Block> = lengths.iter().map(|n| arena.allocate(*n, false).unwrap()).collect();
+    for (block, length) in blocks.iter().zip(lengths) {
+        arena.write(arena.data_offset(block.reference()), &entry.repeat(length as usize / 32));
+    }
+    blocks
+}
+
+/// A process dies while it prepares a slot for its child that lies before its own, so that the settlers come upon the
+/// half-prepared slot first.
+fn child_settled_before_parent() {
+    for n in [1, 4] {
+        let survivor = fork(|| {
+            let start = usage();
+            let held: Vec<_> = (0..4).map(|_| Semaphore::new(1, 0).unwrap()).collect();
+            // Slots are given in a round: the victim gets the last one.
+            for _ in 0..4093 {
+                fork(|| {}).succeeds();
+            }
+            Arena::get().unwrap().sweep();
+            let victim = victim(&format!("kill@arena.refs:changed#{n}"), || fork(|| {}).succeeds());
+            victim.was_killed();
+            Arena::get().unwrap().sweep();
+            let alive = |s: &Semaphore| Semaphore::from_token(&s.token()).is_ok();
+            assert!(held.iter().all(alive), "an object was dropped twice");
+            drop(held);
+            is_back_at(start);
+        });
+        survivor.succeeds();
+    }
+}
+
 fn settling(spec: &str) -> bool {
     let start = usage();
     let arena = Arena::get().unwrap();
@@ -251,39 +291,16 @@ fn settling(spec: &str) -> bool {
     let dead = fork(|| hold_much(&lock));
     dead.succeeds();
     let killed = was_killed(&victim(spec, || arena.sweep()));
-    // Nobody has lowered anything twice.
     drop((0..5).map(|_| Lock::new().unwrap()).collect::<Vec<_>>());
-    assert_eq!(other.value().unwrap(), 2);
+    let bait = bait(&other);
     arena.sweep();
+    // Nobody has lowered anything twice.
+    assert_eq!(Semaphore::from_token(&other.token()).unwrap().value().unwrap(), 2);
+    drop(bait);
     assert_eq!(usage().objects, start.objects + 2);
     assert_eq!(lock.acquire(Deadline::Now).unwrap(), Status::OwnerDead);
     assert_eq!(Lock::from_token(&lock.token()).unwrap().owner().unwrap(), std::process::id() as i32);
     drop((lock, other));
-    is_back_at(start);
-    killed
-}
-
-/// Somebody sleeps on a lock whose owner dies; the settler, who would hand it on, dies too.
-fn bereaving(spec: &str) -> bool {
-    let start = usage();
-    let words = Words::new();
-    let lock = Lock::new().unwrap();
-    let owner = fork(|| {
-        assert_eq!(lock.acquire(Deadline::Now).unwrap(), Status::Ok);
-        words.set(0, 1);
-        crate::process::nap(100_000);
-    });
-    words.reaches(0, 1);
-    let heir = fork(|| {
-        assert_eq!(lock.acquire(Deadline::after(FOREVER)).unwrap(), Status::OwnerDead);
-        lock.release().unwrap();
-    });
-    heir.sleeps();
-    owner.kill();
-    let killed = was_killed(&victim(spec, || Arena::get().unwrap().sweep()));
-    heir.succeeds();
-    assert_eq!(lock.acquire(Deadline::Now).unwrap(), Status::Ok);
-    drop(lock);
     is_back_at(start);
     killed
 }
@@ -318,64 +335,4 @@ fn chain(specs: &[String; 3], deaths: &mut Words) {
         assert!(usage().blocks <= start.blocks + 1, "{:?}", usage());
     });
     assert_eq!(survivor.wait(), Exit::Code(0), "{specs:?}");
-}
-
-fn take(lock: &Lock, dead: Words) {
-    if lock.acquire(Deadline::after(FOREVER)).unwrap() == Status::OwnerDead {
-        dead.add(0, 1);
-    }
-}
-
-/// The victim and a bystander wait for a lock that this process holds; all go on when it is released.
-fn locking(spec: &str) -> bool {
-    let start = usage();
-    let lock = Lock::new().unwrap();
-    let dead = Words::new();
-    take(&lock, dead);
-    let work = || {
-        for _ in 0..3 {
-            take(&lock, dead);
-            lock.release().unwrap();
-        }
-    };
-    let victim = victim(spec, work);
-    wait_until("the victim sleeps or is dead", || {
-        matches!(crate::process::state_of(victim.pid), Some('S' | 'Z'))
-    });
-    let bystander = fork(work);
-    bystander.sleeps();
-    lock.release().unwrap();
-    work();
-    bystander.succeeds();
-    let killed = was_killed(&victim);
-    assert!(dead.get(0) <= u32::from(killed), "one death is told once");
-    drop(lock);
-    is_back_at(start);
-    killed
-}
-
-/// The same with a permit, and one more for the permit that the victim may take with it.
-fn counting(spec: &str) -> bool {
-    let start = usage();
-    let semaphore = Semaphore::new(0, 0).unwrap();
-    let work = || {
-        for _ in 0..3 {
-            semaphore.acquire(Deadline::after(FOREVER)).unwrap();
-            semaphore.release(1).unwrap();
-        }
-    };
-    let victim = victim(spec, work);
-    wait_until("the victim sleeps or is dead", || {
-        matches!(crate::process::state_of(victim.pid), Some('S' | 'Z'))
-    });
-    let bystander = fork(work);
-    bystander.sleeps();
-    semaphore.release(2).unwrap();
-    work();
-    bystander.succeeds();
-    let killed = was_killed(&victim);
-    assert_eq!(semaphore.value().unwrap(), if spec.contains("acquire:taken") && killed { 1 } else { 2 });
-    drop(semaphore);
-    is_back_at(start);
-    killed
 }

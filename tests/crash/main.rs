@@ -18,6 +18,7 @@ mod queue_storm;
 mod queues;
 mod storm;
 mod tokens;
+mod waiters;
 mod woken;
 
 use process::{run_and_exit, Exit};
