@@ -92,7 +92,7 @@ go_tests() {
     local go
     [[ -d bindings/go ]] || return 0
     if go=$(scripts/find-go.sh); then
-        run "go" 600 scripts/test-go.sh "$go"
+        run "go" 900 scripts/test-go.sh "$go"
     else
         skip "go" "no Go 1.24 or newer, and none could be installed"
     fi

@@ -15,6 +15,13 @@ pub(crate) fn destroy(arena: &Arena, offset: u64) {
     }
 }
 
+/// A process that held the object at `offset` has died, perhaps between a change and the wake-ups that it owed.
+pub(crate) fn stir(arena: &Arena, offset: u64) {
+    if arena.kind_of(offset) == Some(ObjectKind::Queue) {
+        channel::stir(arena, offset);
+    }
+}
+
 /// Settles an entry of a kind that belongs to a floor above. The entry must end as one that the arena knows.
 pub(crate) fn settle(arena: &Arena, entry_kind: u32, entry: &Entry) {
     match entry_kind {

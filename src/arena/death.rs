@@ -223,6 +223,7 @@ impl Arena {
         // What is in doubt about a structure is judged before the structure itself may go.
         let entries = || (0..self.entry_count(slot)).map(|index| self.entry(slot, index));
         entries().filter(|e| e.kind() >= kind::FIRST_OF_FLOORS).for_each(|e| self.settle_entry(e));
+        entries().filter(|e| e.kind() == kind::HANDLE).for_each(|e| self.stir(e));
         entries().for_each(|e| self.settle_entry(e));
         self.free_chunks(slot);
         self.adopt_settling(number);
@@ -231,6 +232,15 @@ impl Arena {
         let free = Life::new(State::Free, seen.generation(), 0, 0);
         let _ = slot.life.compare_exchange(mine.0, free.0, Ordering::AcqRel, Ordering::Acquire);
         fault!("death.settle:freed");
+    }
+
+    /// The dead one may have owed wake-ups to those who wait for an object that it held.
+    fn stir(&self, entry: &Entry) {
+        let (object, _, _) = entry.words();
+        let object = BlockRef::from_bits(object);
+        if self.locates(object) {
+            crate::wiring::stir(self, object.offset());
+        }
     }
 
     /// Who died while it prepared a slot for its child may have an operation open that speaks of an entry in that

@@ -10,4 +10,4 @@ mod ring;
 mod settle;
 
 pub use self::queue::{Overflow, Queue, QueueKind, QueueOptions};
-pub(crate) use self::settle::{destroy, settle_put, settle_ring, settle_take};
+pub(crate) use self::settle::{destroy, settle_put, settle_ring, settle_take, stir};

@@ -36,6 +36,14 @@ pub(crate) fn settle_ring(arena: &Arena, entry: &Entry) {
     }
 }
 
+/// Wakes whoever waits for either end of the queue at `offset`: each looks again whether it is its turn.
+pub(crate) fn stir(arena: &Arena, offset: u64) {
+    let events = &arena.at::<QueueCell>(offset).events;
+    for event in [&events.message, &events.room] {
+        event.announce_to_all(arena);
+    }
+}
+
 /// Takes apart the queue at `offset`: its messages, then its ring. Each step may be done twice.
 pub(crate) fn destroy(arena: &Arena, offset: u64) {
     let cell = arena.at::<QueueCell>(offset);

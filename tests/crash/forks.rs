@@ -50,7 +50,8 @@ fn child_sees() {
         semaphore.acquire(Deadline::after(FOREVER)).unwrap();
         assert_eq!(usage().objects, start.objects + 2, "this process holds them still");
         drop(held.take());
-        assert_eq!(usage(), start);
+        // The parent may hold the semaphore for a moment more, by its last handle.
+        wait_until("nobody holds them", || usage() == start);
     });
     let (lock, semaphore) = held.as_ref().unwrap();
     semaphore.release(1).unwrap();
