@@ -54,4 +54,7 @@ pub use self::{
 };
 
 #[cfg(not(loom))]
+pub(crate) use self::object::object;
+
+#[cfg(not(loom))]
 pub(crate) use self::map::{existing, Tables, CREATE};

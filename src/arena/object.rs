@@ -72,6 +72,22 @@ pub unsafe trait Object: Shared + 'static {
     const KIND: ObjectKind;
 }
 
+/// Makes a struct of a floor above an object: its first field, of which the name is given, is the head.
+macro_rules! object {
+    ($cell:ty, $head:ident, $kind:expr) => {
+        const _: () = {
+            assert!(std::mem::offset_of!($cell, $head) == 0);
+            // The head is one.
+            let _: fn(&$cell) -> &$crate::arena::ObjectHead = |cell| &cell.$head;
+        };
+        // SAFETY: the head is first, as the lines above made sure; `shared!` stands for the rest.
+        unsafe impl $crate::arena::Object for $cell {
+            const KIND: $crate::arena::ObjectKind = $kind;
+        }
+    };
+}
+pub(crate) use object;
+
 /// Names an object anywhere: 32 plain bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {

@@ -5,7 +5,7 @@ use crate::arena::doorbell::Watchers;
 use crate::arena::layout::shared;
 use crate::arena::wait::{self, Waiter};
 use crate::arena::word::{self, Acquired, Ended};
-use crate::arena::{event, Arena, Object, ObjectHead, ObjectKind};
+use crate::arena::{event, object, Arena, ObjectHead, ObjectKind};
 use crate::sys::clock::Deadline;
 use crate::sys::prim::{fence_after_exchange, AtomicU32, AtomicU64, Futex, Ordering};
 
@@ -60,11 +60,7 @@ pub(super) struct QueueCell {
 }
 
 shared!(QueueCell);
-
-// SAFETY: repr(C), begins with an ObjectHead, and is Shared.
-unsafe impl Object for QueueCell {
-    const KIND: ObjectKind = ObjectKind::Queue;
-}
+object!(QueueCell, head_of_object, ObjectKind::Queue);
 
 impl End {
     #[inline]

@@ -1,7 +1,8 @@
 //! The host's side of a pool: the processes, the job table, and what becomes of both.
 
+use super::item::Job;
 use super::job::{self, Items, Unlinked};
-use super::layout::{Job, PoolCell, WorkerRecord, BROKEN, CLOSED, OPEN, TERMINATED};
+use super::layout::{PoolCell, WorkerRecord, BROKEN, CLOSED, OPEN, TERMINATED};
 use super::result::{Callbacks, JobResult};
 use super::{mend, service, workers};
 use crate::arena::held::kind;

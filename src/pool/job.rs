@@ -1,6 +1,7 @@
 //! Making a job, entering it in the pool's table, and taking it out again.
 
-use super::layout::{item_count, Item, Job, JobHead, PoolCell, Slice};
+use super::item::{item_count, Item, Job, JobHead, Slice};
+use super::layout::PoolCell;
 use crate::arena::held::kind;
 use crate::arena::{Arena, Block, BlockRef, Entry, EntryIndex};
 use crate::error::Result;

@@ -5,7 +5,8 @@
 //! end. The dead no longer write, so the fields of an item are written first and its state exchanged last; whoever
 //! mends again after a mender's death finds the same items.
 
-use super::layout::{First, Item, Job, PoolCell, Reason, State, WorkerRecord, BROKEN, RAN, TERMINATED};
+use super::item::{Item, Job, Reason, State, RAN};
+use super::layout::{First, PoolCell, WorkerRecord, BROKEN, TERMINATED};
 use super::worker::announce_if_complete;
 use crate::arena::{wait, Arena, Obituary, Owner};
 use crate::fault;

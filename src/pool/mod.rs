@@ -1,6 +1,7 @@
 //! Pools: worker processes that run tasks, each of which reaches exactly one outcome whoever dies.
 
 mod host;
+mod item;
 mod job;
 mod layout;
 mod mend;

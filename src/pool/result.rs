@@ -1,7 +1,7 @@
 //! The result of a submission, as the host holds it.
 
 use super::host::Shared;
-use super::layout::{Item, Job, Reason, State, RAN};
+use super::item::{Item, Job, Reason, State, RAN};
 use super::service;
 use crate::arena::wait::Waiter;
 use crate::arena::{event, BlockRef};

@@ -1,8 +1,7 @@
 //! The worker: claims items one by one, runs them, commits their outcomes.
 
-use super::layout::{
-    First, Item, Job, PoolCell, Reason, State, WorkerRecord, CLOSED, INLINE, RAN, TERMINATED,
-};
+use super::item::{Item, Job, Reason, State, INLINE, RAN};
+use super::layout::{First, PoolCell, WorkerRecord, CLOSED, TERMINATED};
 use crate::arena::held::kind;
 use crate::arena::wait::{self, Waiter};
 use crate::arena::{event, Arena, Block, Owner};

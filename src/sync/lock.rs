@@ -4,7 +4,7 @@ use super::ended;
 use crate::arena::layout::shared;
 use crate::arena::wait::{self};
 use crate::arena::word::{self, Acquired};
-use crate::arena::{Arena, Holder, Object, ObjectHead, ObjectKind, Owner, Token};
+use crate::arena::{object, Arena, Holder, ObjectHead, ObjectKind, Owner, Token};
 use crate::error::{Error, Result, Status};
 use crate::sys::clock::Deadline;
 use crate::sys::prim::{AtomicU32, Futex, Ordering};
@@ -20,11 +20,7 @@ struct LockCell {
 }
 
 shared!(LockCell);
-
-// SAFETY: repr(C), begins with an ObjectHead, and is Shared.
-unsafe impl Object for LockCell {
-    const KIND: ObjectKind = ObjectKind::Lock;
-}
+object!(LockCell, head, ObjectKind::Lock);
 
 /// A lock that processes share. It belongs to the process that acquired it; any process or thread may release it.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use super::{ended, permits};
 use crate::arena::layout::shared;
 use crate::arena::wait::Waiter;
-use crate::arena::{Arena, Holder, Object, ObjectHead, ObjectKind, Token};
+use crate::arena::{object, Arena, Holder, ObjectHead, ObjectKind, Token};
 use crate::error::{Error, Result, Status};
 use crate::sys::clock::Deadline;
 use crate::sys::prim::{AtomicU32, Futex, Ordering};
@@ -19,11 +19,7 @@ struct SemaphoreCell {
 }
 
 shared!(SemaphoreCell);
-
-// SAFETY: repr(C), begins with an ObjectHead, and is Shared.
-unsafe impl Object for SemaphoreCell {
-    const KIND: ObjectKind = ObjectKind::Semaphore;
-}
+object!(SemaphoreCell, head, ObjectKind::Semaphore);
 
 /// A semaphore that processes share. Its permits belong to nobody.
 #[derive(Debug)]
