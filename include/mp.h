@@ -412,8 +412,9 @@ typedef void (*mp_release_fn)(void *user);
  * How a task is run, and who is told. Set up by `mp_task_options_init`.
  *
  * The callbacks run on the pool's service thread, one at a time; exactly one of `on_result` and `on_error` is
- * called for each accepted submission, also after the pool was terminated, then `release`. The result becomes ready
- * when its callback has returned. Waiting for the same pool inside one is `MP_ERR_STATE`.
+ * called for each accepted submission, also after the pool was terminated, then `release`; for a refused one none of
+ * them is. The result becomes ready when its callback has returned. Waiting for the same pool inside one is
+ * `MP_ERR_STATE`.
  */
 typedef struct mp_task_options {
     /** Set by `mp_task_options_init`. */
@@ -492,8 +493,8 @@ MP_API int32_t mp_cpu_count(void);
  * `exit` does. What `main` does before this call, and every initialiser, happens in such children too. Functions
  * that need a name are registered before it.
  *
- * *Returns* `MP_OK`, also when called again; in a spawned child it does not return. *Threads*: to be called while
- * there is one thread.
+ * *Returns* `MP_OK`, also when called again; in a spawned child it does not return. *Threads*: to be called once,
+ * before the program's own threads use libmp; a runtime's threads (Go's) do no harm.
  */
 MP_API mp_status mp_main_init(int argc, char **argv);
 

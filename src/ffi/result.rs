@@ -61,8 +61,9 @@ pub type mp_release_fn = Option<unsafe extern "C" fn(user: *mut c_void)>;
 /// How a task is run, and who is told. Set up by `mp_task_options_init`.
 ///
 /// The callbacks run on the pool's service thread, one at a time; exactly one of `on_result` and `on_error` is
-/// called for each accepted submission, also after the pool was terminated, then `release`. The result becomes ready
-/// when its callback has returned. Waiting for the same pool inside one is `MP_ERR_STATE`.
+/// called for each accepted submission, also after the pool was terminated, then `release`; for a refused one none of
+/// them is. The result becomes ready when its callback has returned. Waiting for the same pool inside one is
+/// `MP_ERR_STATE`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct mp_task_options {

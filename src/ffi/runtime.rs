@@ -34,8 +34,8 @@ pub type mp_log_fn = Option<unsafe extern "C" fn(user: *mut c_void, level: i32, 
 /// `exit` does. What `main` does before this call, and every initialiser, happens in such children too. Functions
 /// that need a name are registered before it.
 ///
-/// *Returns* `MP_OK`, also when called again; in a spawned child it does not return. *Threads*: to be called while
-/// there is one thread.
+/// *Returns* `MP_OK`, also when called again; in a spawned child it does not return. *Threads*: to be called once,
+/// before the program's own threads use libmp; a runtime's threads (Go's) do no harm.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_main_init(argc: c_int, argv: *mut *mut c_char) -> mp_status {
     quiet_panics();
