@@ -21,6 +21,6 @@ if grep -q mp_pool_map include/mp.h; then
         run_program "the README's program" 60 bash -c "diff <(target/readme) <(printf '%s\n' 1 4 9 16 25)" || failed=1
 fi
 if [[ -x target/examples-c/csv_pool && -e tests/csv_pool.py ]]; then
-    timeout -k 5 500 python3 tests/csv_pool.py target/examples-c/csv_pool || failed=1
+    timeout -k 5 500 python3 tests/csv_pool.py --big target/examples-c/csv_pool || failed=1
 fi
 exit $failed
