@@ -129,10 +129,15 @@ fn worker(spec: &str) -> bool {
     let pool = new_pool(2);
     let zygote = zygote().unwrap();
     let armed = arm_one(&pool, spec);
-    // It lives on only if it sleeps: a point that it reaches is behind it, or is not reached any more.
+    // Only of one that sleeps is it known that it lives on: while it runs, the point may still be before it.
     let lives = || {
-        let awake = |pid| matches!(state_of(pid), None | Some('Z' | 'R')) || !children(zygote).contains(&pid);
-        armed.is_some_and(|pid| !awake(pid))
+        armed.is_some_and(|pid| loop {
+            match state_of(pid) {
+                Some('R') => std::thread::sleep(std::time::Duration::from_millis(1)),
+                None | Some('Z') => break false,
+                Some(_) => break children(zygote).contains(&pid),
+            }
+        })
     };
     let (mut died, mut rounds) = (0, 0);
     // It may be that the other one does all the work.
