@@ -9,9 +9,11 @@ use crate::{channel, pool, process};
 /// start when the process that did it died.
 pub(crate) fn destroy(arena: &Arena, offset: u64) {
     match arena.kind_of(offset) {
-        Some(ObjectKind::Lock | ObjectKind::Semaphore) | None => {}
         Some(ObjectKind::Queue) => channel::destroy(arena, offset),
         Some(ObjectKind::Pool) => pool::destroy(arena, offset),
+        // Nothing but their cells.
+        Some(ObjectKind::Lock | ObjectKind::Semaphore | ObjectKind::RLock) => {}
+        _ => {}
     }
 }
 
@@ -30,7 +32,7 @@ pub(crate) fn settle(arena: &Arena, entry_kind: u32, entry: &Entry) {
         kind::QUEUE_RING => channel::settle_ring(arena, entry),
         kind::POOL_RESULT => pool::settle_result(arena, entry),
         kind::POOL_JOB => pool::settle_job(arena, entry),
-        kind::POOL_PART => pool::settle_part(arena, entry),
+        kind::OBJECT_PART => arena.settle_part(entry),
         // A kind of a later version: what it names can't be given back by this one.
         _ => entry.become_kind(kind::FREE),
     }

@@ -182,6 +182,17 @@ impl Block {
         std::mem::forget(self);
     }
 
+    /// Makes the block a part of an object that this process holds, by one store into the object's `word`; the
+    /// object gives it back when it is taken apart. Killed before the store, the block goes back by the entry
+    /// `OBJECT_PART`; after it, the block is the object's.
+    pub fn become_part(self, word: &AtomicU64) {
+        self.entry().turn(kind::OBJECT_PART, 0, self.arena.offset_of(word));
+        crate::fault!("arena.part:noted");
+        word.store(self.reference.bits(), Ordering::SeqCst);
+        crate::fault!("arena.part:linked");
+        self.surrender();
+    }
+
     /// Its parts, for a caller that keeps the entry.
     pub fn into_parts(self) -> (BlockRef, EntryIndex) {
         let parts = (self.reference, self.entry);

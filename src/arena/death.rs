@@ -290,6 +290,13 @@ impl Arena {
         }
     }
 
+    /// A block that was becoming a part of an object: it is the object's if the object's word names it.
+    pub(crate) fn settle_part(&self, entry: &Entry) {
+        let (block, _, word) = entry.words();
+        let linked = self.at::<AtomicU64>(word).load(Ordering::Acquire) == block;
+        entry.become_kind(if linked { kind::FREE } else { kind::PRIVATE });
+    }
+
     /// Gives back what one entry of a dead process names.
     pub(crate) fn settle_entry(&self, entry: &Entry) {
         loop {

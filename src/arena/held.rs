@@ -32,8 +32,13 @@ pub mod kind {
     pub const POOL_RESULT: u32 = 11;
     /// The job `a` is being entered in a pool's table, or taken out: the table's word is at `c`.
     pub const POOL_JOB: u32 = 12;
-    /// The block `a` is to become another part of a pool, named by the word at `c`.
-    pub const POOL_PART: u32 = 13;
+    /// The block `a` is to become a part of an object, named by the word at `c`.
+    pub const OBJECT_PART: u32 = 13;
+    /// This process has a permit of the robust semaphore `a`, and with it a holder.
+    pub const PERMIT: u32 = 14;
+    /// The object `a`, of which this is a holder, is being entered in the directory of names, or taken out: the
+    /// directory's word is at `c`.
+    pub const NAME: u32 = 15;
 }
 
 /// An entry of a held table.

@@ -326,7 +326,7 @@ impl Arena {
     }
 }
 
-fn lost() -> Error {
+pub(super) fn lost() -> Error {
     Error::state(
         "this process has no part in the arena: it was made by a raw clone, came later than ten seconds after its fork, or found no room for one process more",
     )

@@ -14,37 +14,47 @@ use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
 
-/// What an object is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum ObjectKind {
-    /// A lock.
-    Lock = 1,
-    /// A semaphore.
-    Semaphore = 2,
-    /// A queue.
-    Queue = 3,
-    /// A pool.
-    Pool = 4,
+macro_rules! object_kinds {
+    ($($variant:ident = $number:literal, $name:literal;)*) => {
+        /// What an object is. The numbers stand in the arena and never change.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum ObjectKind {
+            $(#[doc = concat!("A ", $name, ".")] $variant = $number,)*
+        }
+
+        impl ObjectKind {
+            /// The name for messages.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(ObjectKind::$variant => $name,)*
+                }
+            }
+
+            /// The kind with this number.
+            pub fn from_number(number: u32) -> Option<ObjectKind> {
+                match number {
+                    $($number => Some(ObjectKind::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
 }
 
-impl ObjectKind {
-    /// The name for messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            ObjectKind::Lock => "lock",
-            ObjectKind::Semaphore => "semaphore",
-            ObjectKind::Queue => "queue",
-            ObjectKind::Pool => "pool",
-        }
-    }
-
-    /// The kind with this number.
-    pub fn from_number(number: u32) -> Option<ObjectKind> {
-        [ObjectKind::Lock, ObjectKind::Semaphore, ObjectKind::Queue, ObjectKind::Pool]
-            .into_iter()
-            .find(|k| *k as u32 == number)
-    }
+object_kinds! {
+    Lock = 1, "lock";
+    Semaphore = 2, "semaphore";
+    Queue = 3, "queue";
+    Pool = 4, "pool";
+    RLock = 5, "rlock";
+    Condition = 6, "condition";
+    Event = 7, "event";
+    Barrier = 8, "barrier";
+    Value = 9, "value";
+    Array = 10, "array";
+    SharedMemory = 11, "shared memory";
+    RobustSemaphore = 12, "robust semaphore";
 }
 
 /// The head of every object.
@@ -207,9 +217,24 @@ impl<T: Object> Holder<T> {
         Token::new(self.arena, self.object, serial, T::KIND as u32)
     }
 
+    /// The arena, if this process still has a part in it.
+    #[inline]
+    pub fn live(&self) -> Result<&'static Arena> {
+        if self.arena.lost() {
+            return Err(super::map::lost());
+        }
+        Ok(self.arena)
+    }
+
     /// A holder of the object that a token names.
-    pub fn from_token(arena: &'static Arena, token: &Token) -> Result<Holder<T>> {
+    pub fn from_token(token: &Token) -> Result<Holder<T>> {
+        let arena = Arena::of_token(token)?;
         let object = arena.check_token(token, Some(T::KIND))?;
+        Holder::of(arena, object)
+    }
+
+    /// One more holder of an object of this kind that something else holds meanwhile.
+    pub fn of(arena: &'static Arena, object: BlockRef) -> Result<Holder<T>> {
         let mut tables = arena.tables.lock();
         let index = arena.take_entry(&mut tables)?;
         let entry = arena.my_entry(index);
@@ -224,6 +249,11 @@ impl<T: Object> Holder<T> {
 }
 
 impl Arena {
+    /// The arena of this process that a token belongs to.
+    pub fn of_token(_token: &Token) -> Result<&'static Arena> {
+        Arena::get()
+    }
+
     /// A cell for a new object, and the entry that names it.
     fn new_cell(&self, class: usize) -> Result<(BlockRef, EntryIndex)> {
         let mut tables = self.tables.lock();

@@ -77,7 +77,7 @@ impl Queue {
         deadline: Deadline,
         mut take: impl FnMut(&'static Arena, Found, Position) -> Result<T>,
     ) -> Result<T> {
-        let arena = Arena::get()?;
+        let arena = self.cell.live()?;
         match self.try_get(arena, deadline, &mut take)? {
             Some(taken) => Ok(taken),
             None => self.get_when_readable(arena, deadline, take),

@@ -30,7 +30,7 @@ fn message(number: usize, length: usize) -> Vec<u8> {
 
 fn run(maxsize: usize, start: Position, steps: &[Step]) {
     let options = QueueOptions { maxsize: maxsize as i64, ..Default::default() };
-    let queue = Queue::begin_at(&options, start).unwrap();
+    let queue = Queue::begin_at(crate::arena::Arena::get().unwrap(), &options, start).unwrap();
     let mut model = VecDeque::new();
     for (number, step) in steps.iter().enumerate() {
         match *step {
@@ -107,7 +107,12 @@ fn a_long_queue_passes_the_wrap() {
 fn two_threads_pass_the_wrap() {
     let start = Position::new(50_000u32.wrapping_neg(), 200_000u32.wrapping_neg());
     for maxsize in [0, 1, 100] {
-        let queue = Queue::begin_at(&QueueOptions { maxsize, ..Default::default() }, start).unwrap();
+        let queue = Queue::begin_at(
+            crate::arena::Arena::get().unwrap(),
+            &QueueOptions { maxsize, ..Default::default() },
+            start,
+        )
+        .unwrap();
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 (0..100_000).for_each(|i| queue.put(&message(i, 4 + i % 90), Deadline::Never).unwrap());

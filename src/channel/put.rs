@@ -15,7 +15,7 @@ impl Queue {
     /// Puts a copy of `bytes`. When it returns the message is there for every getter, whatever becomes of this
     /// process.
     pub fn put(&self, bytes: &[u8], deadline: Deadline) -> Result<()> {
-        let arena = Arena::get()?;
+        let arena = self.cell.live()?;
         if bytes.len() <= SMALL {
             return self.put_body(arena, Body::Bytes(bytes), None, deadline);
         }

@@ -70,11 +70,16 @@ pub struct Queue {
 impl Queue {
     /// An empty queue.
     pub fn new(options: &QueueOptions) -> Result<Queue> {
-        Queue::begin_at(options, Position::new(0, 0))
+        Queue::new_in(Arena::get()?, options)
+    }
+
+    /// An empty queue in this arena.
+    pub fn new_in(arena: &'static Arena, options: &QueueOptions) -> Result<Queue> {
+        Queue::begin_at(arena, options, Position::new(0, 0))
     }
 
     /// An empty queue whose ends are at this position.
-    pub(super) fn begin_at(options: &QueueOptions, at: Position) -> Result<Queue> {
+    pub(super) fn begin_at(arena: &'static Arena, options: &QueueOptions, at: Position) -> Result<Queue> {
         let bound = match options.maxsize {
             ..=0 => UNBOUNDED,
             size => u32::try_from(size).ok().filter(|n| *n < 1 << 31).ok_or_else(|| {
@@ -84,7 +89,7 @@ impl Queue {
                 ))
             })?,
         };
-        let cell = Holder::new(Arena::get()?, |cell: &QueueCell| {
+        let cell = Holder::new(arena, |cell: &QueueCell| {
             cell.bound.store(bound, Ordering::Relaxed);
             cell.tail.begin(at);
             cell.head.begin(at);
@@ -94,13 +99,13 @@ impl Queue {
 
     /// How many messages are in the queue at this moment.
     pub fn size(&self) -> Result<usize> {
-        Arena::get()?;
+        self.cell.live()?;
         Ok(self.cell.len() as usize)
     }
 
     /// Closes the queue for all processes: puts fail from now on, gets drain it and then fail.
     pub fn close(&self) -> Result<()> {
-        let arena = Arena::get()?;
+        let arena = self.cell.live()?;
         if self.cell.is_closed() {
             return Ok(());
         }
@@ -116,7 +121,7 @@ impl Queue {
 
     /// Enters this process among those whose bell rings when a get may succeed.
     pub fn watch_messages(&self) -> Result<()> {
-        self.cell.events.message.watchers.enter(Arena::get()?);
+        self.cell.events.message.watchers.enter(self.cell.live()?);
         Ok(())
     }
 
@@ -132,7 +137,7 @@ impl Queue {
 
     /// The queue that a token names.
     pub fn from_token(token: &Token) -> Result<Queue> {
-        Ok(Queue { cell: Holder::from_token(Arena::get()?, token)? })
+        Ok(Queue { cell: Holder::from_token(token)? })
     }
 }
 

@@ -74,11 +74,11 @@ impl Shared {
             Holder::new(arena, |cell: &PoolCell| cell.processes.store(processes, Ordering::Relaxed))?;
         let table = arena.allocate(PoolCell::table_bytes(FIRST_CAPACITY), false)?;
         cell.make_table(arena, table.reference(), FIRST_CAPACITY, 0);
-        job::link(table, &cell.table, kind::POOL_PART);
+        job::link(table, &cell.table, kind::OBJECT_PART);
         let bytes = PoolCell::records_bytes(processes);
         let records = arena.allocate(bytes, false)?;
         arena.zero(arena.data_offset(records.reference()), bytes);
-        job::link(records, &cell.records, kind::POOL_PART);
+        job::link(records, &cell.records, kind::OBJECT_PART);
         Ok(Arc::new(Shared {
             cell,
             maker: arena.me(),

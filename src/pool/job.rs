@@ -118,7 +118,7 @@ fn grow_table(cell: &PoolCell, arena: &'static Arena, low: u64) -> Result<()> {
     let capacity = cell.capacity(arena) * 2;
     let block = arena.allocate(PoolCell::table_bytes(capacity), false)?;
     cell.make_table(arena, block.reference(), capacity, low);
-    link(block, &cell.table, kind::POOL_PART);
+    link(block, &cell.table, kind::OBJECT_PART);
     Ok(())
 }
 
@@ -170,13 +170,6 @@ pub(crate) fn settle_job(arena: &Arena, entry: &Entry) {
     } else {
         free(arena, BlockRef::from_bits(block), entry);
     }
-}
-
-/// Another part of a pool that was being linked.
-pub(crate) fn settle_part(arena: &Arena, entry: &Entry) {
-    let (block, _, word) = entry.words();
-    let linked = arena.at::<AtomicU64>(word).load(Ordering::Acquire) == block;
-    entry.become_kind(if linked { kind::FREE } else { kind::PRIVATE });
 }
 
 /// A result that was being handed over: it is the job's if the item has its outcome by it. An item that was

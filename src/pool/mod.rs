@@ -22,7 +22,7 @@ use crate::sys::prim::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 pub use self::job::Items;
-pub(crate) use self::job::{destroy, settle_job, settle_part, settle_result};
+pub(crate) use self::job::{destroy, settle_job, settle_result};
 pub use self::result::{Callbacks, JobResult, TaskError};
 pub(crate) use self::workers::{run_spawned, WORKER_BOOTSTRAP};
 

@@ -130,7 +130,7 @@ pub(crate) fn run_spawned(payload: &[u8]) -> i32 {
         Some((Token::from_bytes(token), u32::from_ne_bytes(rest.try_into().ok()?)))
     });
     let Some((token, index)) = parts else { return crate::process::EXIT_FAILED };
-    let joined = Arena::get().and_then(|arena| Holder::<PoolCell>::from_token(arena, &token));
+    let joined = Holder::<PoolCell>::from_token(&token);
     match joined {
         Ok(pool) => worker::work(pool.arena(), pool.body(), index),
         // The pool has gone while this process was on its way.

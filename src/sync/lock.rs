@@ -31,7 +31,12 @@ pub struct Lock {
 impl Lock {
     /// A free lock.
     pub fn new() -> Result<Lock> {
-        Ok(Lock { cell: Holder::new(Arena::get()?, |_| {})? })
+        Lock::new_in(Arena::get()?)
+    }
+
+    /// A free lock in this arena.
+    pub fn new_in(arena: &'static Arena) -> Result<Lock> {
+        Ok(Lock { cell: Holder::new(arena, |_| {})? })
     }
 
     /// Takes the lock if it is free and there is nothing to tell: one exchange, no system call.
@@ -59,7 +64,7 @@ impl Lock {
 
     #[cold]
     fn acquire_slowly(&self, deadline: Deadline) -> Result<Status> {
-        let (arena, cell) = (Arena::get()?, self.cell.body());
+        let (arena, cell) = (self.cell.live()?, self.cell.body());
         match wait::acquire(arena, &cell.word, &cell.watch, &cell.spin, deadline) {
             Ok(Acquired::Clean) => Ok(Status::Ok),
             Ok(Acquired::OwnerDead) => {
@@ -74,7 +79,7 @@ impl Lock {
     /// Releases the lock, whoever holds it.
     #[inline]
     pub fn release(&self) -> Result<()> {
-        if self.release_unwaited() || wait::release(Arena::get()?, &self.cell.word) {
+        if self.release_unwaited() || wait::release(self.cell.live()?, &self.cell.word) {
             return Ok(());
         }
         Err(Error::new(Status::Overflow, "the lock is free: it was released more often than acquired"))
@@ -83,7 +88,7 @@ impl Lock {
     /// The pid of the process that holds the lock; 0 if it is free, or its owner is dead.
     pub fn owner(&self) -> Result<i32> {
         let owner = Owner::of_word(word::owner(self.cell.word.load(Ordering::Relaxed)));
-        Ok(Arena::get()?.pid_of(owner).unwrap_or(0))
+        Ok(self.cell.live()?.pid_of(owner).unwrap_or(0))
     }
 
     /// The lock's token.
@@ -93,6 +98,6 @@ impl Lock {
 
     /// The lock that a token names.
     pub fn from_token(token: &Token) -> Result<Lock> {
-        Ok(Lock { cell: Holder::from_token(Arena::get()?, token)? })
+        Ok(Lock { cell: Holder::from_token(token)? })
     }
 }

@@ -30,6 +30,11 @@ pub struct Semaphore {
 impl Semaphore {
     /// A semaphore with `value` permits, and never more than `max`; 0 is no bound but the word's.
     pub fn new(value: u32, max: u32) -> Result<Semaphore> {
+        Semaphore::new_in(Arena::get()?, value, max)
+    }
+
+    /// The same in this arena.
+    pub fn new_in(arena: &'static Arena, value: u32, max: u32) -> Result<Semaphore> {
         let max = if max == 0 { permits::MAX } else { max };
         if max > permits::MAX || value > max {
             return Err(Error::invalid(format!(
@@ -37,7 +42,7 @@ impl Semaphore {
                 permits::MAX
             )));
         }
-        Semaphore::with(value, max)
+        Semaphore::with(arena, value, max)
     }
 
     /// A semaphore with `value` permits, and never more than that.
@@ -48,11 +53,11 @@ impl Semaphore {
                 permits::MAX
             )));
         }
-        Semaphore::with(value, value)
+        Semaphore::with(Arena::get()?, value, value)
     }
 
-    fn with(value: u32, max: u32) -> Result<Semaphore> {
-        let cell = Holder::new(Arena::get()?, |cell: &SemaphoreCell| {
+    fn with(arena: &'static Arena, value: u32, max: u32) -> Result<Semaphore> {
+        let cell = Holder::new(arena, |cell: &SemaphoreCell| {
             cell.max.store(max, Ordering::Relaxed);
             cell.word.store(value, Ordering::Relaxed);
         })?;
@@ -70,7 +75,7 @@ impl Semaphore {
 
     #[cold]
     fn acquire_slowly(&self, deadline: Deadline) -> Result<()> {
-        let mut waiter = Waiter::new(Arena::get()?, deadline).spinning(&self.cell.body().spin);
+        let mut waiter = Waiter::new(self.cell.live()?, deadline).spinning(&self.cell.body().spin);
         if deadline == Deadline::Now && permits::take(&self.cell.word) {
             return Ok(());
         }
@@ -83,7 +88,7 @@ impl Semaphore {
 
     /// Gives back `n` permits.
     pub fn release(&self, n: u32) -> Result<()> {
-        let arena = Arena::get()?;
+        let arena = self.cell.live()?;
         let waited_for = permits::waited_for(self.cell.word.load(Ordering::Relaxed));
         // The record says that wake-ups are due, in case this process dies before it has given them.
         let record = waited_for.then(|| arena.park(&self.cell.word, false)).flatten();
@@ -101,7 +106,7 @@ impl Semaphore {
 
     /// How many permits there are at this moment.
     pub fn value(&self) -> Result<u32> {
-        Arena::get()?;
+        self.cell.live()?;
         Ok(permits::count(self.cell.word.load(Ordering::Relaxed)))
     }
 
@@ -112,6 +117,6 @@ impl Semaphore {
 
     /// The semaphore that a token names.
     pub fn from_token(token: &Token) -> Result<Semaphore> {
-        Ok(Semaphore { cell: Holder::from_token(Arena::get()?, token)? })
+        Ok(Semaphore { cell: Holder::from_token(token)? })
     }
 }
