@@ -210,6 +210,17 @@
 #define MP_OVERFLOW_DROP_OLDEST 2
 
 /**
+ * Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
+ * name. It is a file in `/dev/shm` (the environment variable `MP_ARENA_DIR` names another directory) that appears
+ * whole: a creator that dies half-way leaves nothing. The arena stays until `mp_arena_unlink`, its named objects until
+ * `mp_arena_remove`, whoever lives or dies meanwhile; what dead programs have held is given back by the next program
+ * that opens it.
+ *
+ * All who may write the file trust each other. They must be in one pid namespace and one time namespace.
+ */
+typedef struct mp_arena mp_arena;
+
+/**
  * Owned bytes, in shared memory where they can be handed on without a copy. The owner may read and write them.
  * *Threads*: thread-compatible. *Processes*: a forked child has its own handle to the same bytes.
  */
@@ -448,6 +459,30 @@ typedef struct mp_args {
     /** How many arguments. */
     size_t nargs;
 } mp_args;
+
+/** How a named arena is opened. Set up by `mp_arena_options_init`. */
+typedef struct mp_arena_options {
+    /** Set by `mp_arena_options_init`. */
+    size_t size;
+    /**
+     * How large a new arena may grow, in bytes, at least 64 MiB (less is taken for that); memory is used only as it
+     * is needed. 0 (the default): the smaller of the machine's memory and 64 GiB, as far as the limits allow. Of no
+     * meaning for an arena that is there.
+     */
+    uint64_t capacity;
+    /**
+     * The permissions of a new arena's file, whatever the umask; 0600 is the default. The owner must be able to
+     * read and write it.
+     */
+    uint32_t mode;
+    /**
+     * The user to whom the file must belong, by default this process's effective one. A new arena is made only for
+     * that.
+     */
+    uint32_t uid;
+    /** Whether the arena must be there already. Default false. */
+    bool must_exist;
+} mp_arena_options;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1116,6 +1151,80 @@ MP_API mp_status mp_result_progress(const mp_result *result, size_t *done, size_
 MP_API void mp_result_free(mp_result *result);
 
 /**
+ * Writes the defaults into options of `size` bytes. Programs call `mp_arena_options_init`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if options is NULL or the size impossible.
+ */
+MP_API mp_status mp_arena_options_defaults(mp_arena_options *options, size_t size);
+
+/**
+ * Opens the arena of this name, and makes it if there is none. NULL options mean the defaults. Opening it again gives
+ * another handle of the same arena.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if it is not there and must be, or is to belong to another user, or the
+ * directory is missing; `MP_ERR_ACCESS` if the file's mode refuses this process, the file belongs to a user whom the
+ * options do not name, or a symbolic link is in its place; `MP_ERR_UNSUPPORTED` if it was made in another pid or time
+ * namespace or by a version of libmp with another layout; `MP_ERR_INVALID`, also for a file that is no arena;
+ * `MP_ERR_NO_MEMORY`; `MP_ERR_TOO_LARGE`; `MP_ERR_SYSTEM`.
+ *
+ * *Ownership*: free the handle with `mp_arena_free`; the name is copied. *Threads*: thread-safe. *Processes*: a forked
+ * child has the handle too; a spawned one opens the arena itself.
+ */
+MP_API mp_status mp_arena_open(const char *name, const mp_arena_options *options, mp_arena **out);
+
+/**
+ * The queue of this name in the arena, made with these options if there is none. With NULL options it must be there.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_EXISTS` if the name is another kind of object's, or a queue's with
+ * other options; otherwise as `mp_queue_new`.
+ *
+ * *Ownership*: free the handle with `mp_queue_free`; the queue stays until `mp_arena_remove`. Names are up to 255 bytes
+ * of UTF-8. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_queue(mp_arena *arena, const char *name, const mp_queue_options *options, mp_queue **out);
+
+/**
+ * The lock of this name in the arena, made if there is none.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's; otherwise as `mp_lock_new`.
+ * *Ownership*: free the handle with `mp_lock_free`; the lock stays until `mp_arena_remove`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_lock(mp_arena *arena, const char *name, mp_lock **out);
+
+/**
+ * The semaphore of this name in the arena, made with `value` permits if there is none.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's, or a semaphore's that was made with
+ * another value or other options; otherwise as `mp_semaphore_new`. *Ownership*: free the handle with
+ * `mp_semaphore_free`; the semaphore stays until `mp_arena_remove`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_semaphore(mp_arena *arena, const char *name, uint32_t value,
+    const mp_semaphore_options *options, mp_semaphore **out);
+
+/**
+ * Takes the name away from its object, which goes with its last handle. The name is free again at once.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_remove(mp_arena *arena, const char *name);
+
+/**
+ * Takes the arena's name away. Programs that have it open go on with it; who opens the name from now on makes a new
+ * arena. Its memory goes with the last process that uses it.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_ACCESS`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_unlink(const char *name);
+
+/**
+ * Drops this handle; NULL is nothing. Objects that were found in the arena go on, with handles of their own; the arena
+ * stays mapped as long as the process lives.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_arena_free(mp_arena *arena);
+
+/**
  * Makes a cancel object that is not fired.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` if `out` is NULL; `MP_ERR_NO_MEMORY`.
@@ -1178,6 +1287,11 @@ MP_API mp_status mp_token_keep(const mp_token *token);
  * *Threads*: thread-safe.
  */
 MP_API mp_status mp_token_drop(const mp_token *token);
+
+/** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
+static inline mp_status mp_arena_options_init(mp_arena_options *options) {
+    return mp_arena_options_defaults(options, sizeof *options);
+}
 
 /** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
 static inline mp_status mp_pool_options_init(mp_pool_options *options) {

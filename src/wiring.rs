@@ -33,6 +33,7 @@ pub(crate) fn settle(arena: &Arena, entry_kind: u32, entry: &Entry) {
         kind::POOL_RESULT => pool::settle_result(arena, entry),
         kind::POOL_JOB => pool::settle_job(arena, entry),
         kind::OBJECT_PART => arena.settle_part(entry),
+        kind::NAME => arena.settle_name(entry),
         // A kind of a later version: what it names can't be given back by this one.
         _ => entry.become_kind(kind::FREE),
     }

@@ -29,6 +29,7 @@ const ORDER: &[&str] = &[
     "queue",
     "pool",
     "result",
+    "arena",
     "cancel",
 ];
 

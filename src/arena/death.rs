@@ -106,6 +106,18 @@ impl Arena {
             self.declare_dead(owner.slot(), life);
         }
         self.settle_pending();
+        super::named::bury_in_named(obituary.pid);
+    }
+
+    /// Settles the process of this number, if it has died.
+    pub(super) fn sweep_process(&self, pid: i32) {
+        for slot in 1..self.header().slots_used.load(Ordering::Acquire) {
+            let life = self.life(slot);
+            if life.pid() as i32 == pid && self.has_died(slot, life) {
+                self.declare_dead(slot, life);
+            }
+        }
+        self.settle_pending();
     }
 
     /// How the process of this owner ended, if its parent has recorded it and the slot has had no later end.

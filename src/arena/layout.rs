@@ -12,7 +12,7 @@ use crate::sys::prim::{AtomicU32, AtomicU64, Futex};
 /// Marks a file as an arena.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"libmp\0ar");
 /// The number of this layout. Another number is refused.
-pub(crate) const LAYOUT: u32 = 1;
+pub(crate) const LAYOUT: u32 = 2;
 
 /// The size of a granule, the unit of the heap.
 pub(crate) const GRANULE: u64 = 16 << 10;
@@ -72,6 +72,14 @@ pub(crate) struct Header {
     pub(crate) unsettled: AtomicU32,
     /// Numbers for objects, so that no two tokens are ever equal.
     pub(crate) serial: AtomicU64,
+    /// The first record of the directory of names: see `names.rs`.
+    pub(crate) names: AtomicU64,
+    /// Guards the directory of names.
+    pub(crate) names_lock: Futex,
+    pub(crate) names_watch: AtomicU32,
+    /// The namespaces of pids and of time in which the slots' numbers mean something; 0 if not known.
+    pub(crate) pid_namespace: AtomicU64,
+    pub(crate) time_namespace: AtomicU64,
     pub(crate) classes: [Class; CLASSES],
 }
 

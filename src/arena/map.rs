@@ -1,4 +1,5 @@
-//! The mapping: making, joining and addressing the one arena of this process.
+//! The mapping: making, joining and addressing the arenas of this process: its family's, and the named ones that it
+//! has opened (`named.rs`).
 
 use super::layout::{Header, Regions, Shared, CLASSES, CLASS_SIZES, GRANULE, LAYOUT, MAGIC, SLOT_SIZE};
 use super::participant::register_fork_handlers;
@@ -7,12 +8,12 @@ use crate::error::{Error, Result, Status};
 use crate::sys::fork::LocalLock;
 use crate::sys::memfd::{self, SharedMap};
 use crate::sys::prim::{AtomicU32, AtomicU64, Futex, Ordering};
-use crate::sys::procfs;
+use crate::sys::{procfs, shmfile};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicPtr;
 
-const LEAST: u64 = 64 << 20;
-const MOST: u64 = 64 << 30;
+pub(super) const LEAST: u64 = 64 << 20;
+pub(super) const MOST: u64 = 64 << 30;
 
 /// What a process keeps beside the arena: guarded by one lock, which also admits one journal operation at a time.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub struct Arena {
     pub(crate) tables: LocalLock<Tables>,
     /// Which park records of this process's slot are in use.
     pub(crate) parks: AtomicU64,
+    /// The slot that the prepare handler made for the child of the fork under way, as an owner word; 0 if none.
+    pub(super) prepared: AtomicU32,
+    /// The named arena that was opened before this one.
+    pub(super) next: AtomicPtr<Arena>,
 }
 
 // SAFETY: the mapping is shared memory that is only reached through atomics and raw pointers; the rest is Sync.
@@ -112,7 +117,7 @@ impl Arena {
         Ok(arena.publish())
     }
 
-    fn around(map: SharedMap) -> Result<Arena> {
+    pub(super) fn around(map: SharedMap) -> Result<Arena> {
         let page = memfd::wipe_on_fork_page()?;
         // SAFETY: the page is zeroed, aligned and lives for ever, and only this reference is made to it.
         let me = unsafe { page.cast::<AtomicU32>().as_ref() };
@@ -125,6 +130,8 @@ impl Arena {
             me,
             tables: LocalLock::new(tables),
             parks: AtomicU64::new(0),
+            prepared: AtomicU32::new(0),
+            next: AtomicPtr::new(std::ptr::null_mut()),
         })
     }
 
@@ -134,7 +141,7 @@ impl Arena {
         arena
     }
 
-    fn initialise(&self) -> Result<()> {
+    pub(super) fn initialise(&self) -> Result<()> {
         let bitmap = self.capacity() / super::layout::CHUNK / 8 + 8;
         // The bitmap of what is backed comes first: it lies behind what it describes.
         self.map.back(self.regions.backed as usize, bitmap as usize)?;
@@ -152,14 +159,16 @@ impl Arena {
         header.capacity.store(self.capacity(), Ordering::Relaxed);
         header.granules.store(self.regions.granules, Ordering::Relaxed);
         header.slots_used.store(1, Ordering::Relaxed);
+        header.pid_namespace.store(shmfile::namespace(c"/proc/self/ns/pid"), Ordering::Relaxed);
+        header.time_namespace.store(shmfile::namespace(c"/proc/self/ns/time"), Ordering::Relaxed);
         header.magic.store(MAGIC, Ordering::Release);
         Ok(())
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let header = self.header();
         if header.magic.load(Ordering::Acquire) != MAGIC {
-            return Err(Error::invalid("the inherited descriptor is not an arena"));
+            return Err(Error::invalid("the file is not an arena"));
         }
         let (layout, size) =
             (header.layout.load(Ordering::Relaxed), header.slot_size.load(Ordering::Relaxed));
@@ -170,7 +179,7 @@ impl Arena {
             ));
         }
         if header.capacity.load(Ordering::Relaxed) != self.capacity() {
-            return Err(Error::invalid("the inherited descriptor is another arena"));
+            return Err(Error::invalid("the file is another arena, or was cut"));
         }
         Ok(())
     }
@@ -337,7 +346,7 @@ fn under_memcheck() -> bool {
     std::env::var_os("LD_PRELOAD").is_some_and(|list| list.to_string_lossy().contains("vgpreload"))
 }
 
-fn wanted_bytes() -> Result<u64> {
+pub(super) fn wanted_bytes() -> Result<u64> {
     let wanted = match std::env::var_os("MP_ARENA_BYTES") {
         None if under_memcheck() => LEAST,
         None => procfs::physical_memory().min(MOST),

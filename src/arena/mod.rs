@@ -26,6 +26,10 @@ pub(crate) mod layout;
 #[cfg(not(loom))]
 mod map;
 #[cfg(not(loom))]
+mod named;
+#[cfg(not(loom))]
+mod names;
+#[cfg(not(loom))]
 mod object;
 #[cfg(not(loom))]
 mod participant;
@@ -47,6 +51,7 @@ pub use self::{
     death::Obituary,
     held::Entry,
     map::{Arena, Usage},
+    named::{each_arena, OpenOptions},
     object::{Holder, Object, ObjectHead, ObjectKind, Token},
     participant::forked_child,
     refs::BlockRef,

@@ -235,23 +235,16 @@ impl<T: Object> Holder<T> {
 
     /// One more holder of an object of this kind that something else holds meanwhile.
     pub fn of(arena: &'static Arena, object: BlockRef) -> Result<Holder<T>> {
-        let mut tables = arena.tables.lock();
-        let index = arena.take_entry(&mut tables)?;
-        let entry = arena.my_entry(index);
-        entry.a.store(object.bits(), Ordering::Relaxed);
-        let raised = arena.raise(&mut tables, object, Some((entry, entry_kind::HANDLE)));
-        if let Err(error) = raised {
-            tables.free.push(index.0);
-            return Err(error);
-        }
-        Ok(Holder { arena, object, entry: index, body: arena.at::<T>(object.offset()) })
+        let entry = arena.share_holder(object)?;
+        Ok(Holder { arena, object, entry, body: arena.at::<T>(object.offset()) })
     }
 }
 
 impl Arena {
     /// The arena of this process that a token belongs to.
-    pub fn of_token(_token: &Token) -> Result<&'static Arena> {
-        Arena::get()
+    pub fn of_token(token: &Token) -> Result<&'static Arena> {
+        // A token of nobody's is refused by the family's.
+        super::named::each_arena().find(|arena| arena.id() == token.arena).map_or_else(Arena::get, Ok)
     }
 
     /// A cell for a new object, and the entry that names it.
@@ -294,6 +287,21 @@ impl Arena {
             return Err(stale(named));
         }
         Ok(object)
+    }
+
+    /// One more holder of an object that has one, as an entry HANDLE of this process.
+    pub(super) fn share_holder(&self, object: BlockRef) -> Result<EntryIndex> {
+        let mut tables = self.tables.lock();
+        let index = self.take_entry(&mut tables)?;
+        let entry = self.my_entry(index);
+        entry.a.store(object.bits(), Ordering::Relaxed);
+        match self.raise(&mut tables, object, Some((entry, entry_kind::HANDLE))) {
+            Ok(()) => Ok(index),
+            Err(error) => {
+                tables.free.push(index.0);
+                Err(error)
+            }
+        }
     }
 
     fn raise(

@@ -11,21 +11,19 @@
 use super::block::{EntryIndex, Place};
 use super::held::{kind, Entry};
 use super::layout::{SLOTS, SLOT_SIZE};
+use super::named::each_arena;
 use super::refs::{BlockRef, Refs};
 use super::slot::{Life, Owner, Slot, State, ENTRY_CHUNKS, INLINE_ENTRIES};
 use super::{existing, Arena, Tables, CREATE};
 use crate::error::{Error, Result, Status};
 use crate::fault;
-use crate::sys::prim::{AtomicU32, Ordering};
+use crate::sys::prim::Ordering;
 use crate::sys::{clock, fork, procfs};
 use std::cell::Cell;
 use std::sync::atomic::AtomicBool;
 
 /// Entries in the first chunk; each further one has twice as many.
 const FIRST_CHUNK: u32 = 32;
-
-/// The slot that the prepare handler made, as an owner word; 0 if it could not.
-static PREPARED: AtomicU32 = AtomicU32::new(0);
 
 std::thread_local! {
     /// The child that this thread forked last.
@@ -261,28 +259,32 @@ impl Arena {
 
 extern "C" fn prepare() {
     CREATE.hold_over_fork();
-    if let Some(arena) = existing() {
-        // Before the tables are held, since it may have to settle the dead.
+    for arena in each_arena() {
+        // Before any tables are held, since it may have to settle the dead.
         let slot = if arena.lost() { None } else { arena.claim_child_slot() };
+        arena.prepared.store(slot.unwrap_or(0), Ordering::Relaxed);
+    }
+    for arena in each_arena() {
         arena.tables.hold_over_fork();
+        let slot = Some(arena.prepared.load(Ordering::Relaxed)).filter(|slot| *slot != 0);
         let prepared =
             slot.and_then(|slot| arena.with_held_tables(|tables| arena.prepare_child(tables, slot)));
-        PREPARED.store(prepared.map_or(0, Owner::bits), Ordering::Relaxed);
+        arena.prepared.store(prepared.map_or(0, Owner::bits), Ordering::Relaxed);
     }
 }
 
 extern "C" fn parent() {
     if let Some(arena) = existing() {
-        FORKED.set(Owner::of_word(PREPARED.load(Ordering::Relaxed)));
-        arena.tables.release_after_fork();
+        FORKED.set(Owner::of_word(arena.prepared.load(Ordering::Relaxed)));
     }
+    each_arena().for_each(|arena| arena.tables.release_after_fork());
     CREATE.release_after_fork();
 }
 
 extern "C" fn child() {
-    if let Some(arena) = existing() {
+    for arena in each_arena() {
         arena.parks.store(0, Ordering::Relaxed);
-        arena.take_over(Owner::of_word(PREPARED.load(Ordering::Relaxed)));
+        arena.take_over(Owner::of_word(arena.prepared.load(Ordering::Relaxed)));
         arena.tables.release_after_fork();
     }
     CREATE.release_after_fork();

@@ -78,17 +78,17 @@ impl Queue {
         Queue::begin_at(arena, options, Position::new(0, 0))
     }
 
+    /// The queue of this name in an arena, made if there is none; without options it must be there.
+    pub fn named(arena: &'static Arena, name: &[u8], options: Option<&QueueOptions>) -> Result<Queue> {
+        let bound = options.map(bound_of).transpose()?;
+        let same = |cell: &QueueCell| bound.is_none_or(|b| cell.bound.load(Ordering::Relaxed) == b);
+        let make = options.map(|options| || Queue::new_in(arena, options).map(|queue| queue.cell));
+        Ok(Queue { cell: arena.named(name, same, make)? })
+    }
+
     /// An empty queue whose ends are at this position.
     pub(super) fn begin_at(arena: &'static Arena, options: &QueueOptions, at: Position) -> Result<Queue> {
-        let bound = match options.maxsize {
-            ..=0 => UNBOUNDED,
-            size => u32::try_from(size).ok().filter(|n| *n < 1 << 31).ok_or_else(|| {
-                Error::invalid(format!(
-                    "maxsize is {size}; the largest bound of a queue is {}",
-                    (1u32 << 31) - 1
-                ))
-            })?,
-        };
+        let bound = bound_of(options)?;
         let cell = Holder::new(arena, |cell: &QueueCell| {
             cell.bound.store(bound, Ordering::Relaxed);
             cell.tail.begin(at);
@@ -138,6 +138,17 @@ impl Queue {
     /// The queue that a token names.
     pub fn from_token(token: &Token) -> Result<Queue> {
         Ok(Queue { cell: Holder::from_token(token)? })
+    }
+}
+
+/// The bound's word.
+fn bound_of(options: &QueueOptions) -> Result<u32> {
+    let largest = (1u32 << 31) - 1;
+    match options.maxsize {
+        ..=0 => Ok(UNBOUNDED),
+        size => u32::try_from(size).ok().filter(|n| *n <= largest).ok_or_else(|| {
+            Error::invalid(format!("maxsize is {size}; the largest bound of a queue is {largest}"))
+        }),
     }
 }
 

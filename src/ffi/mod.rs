@@ -11,6 +11,7 @@ pub mod handle;
 pub mod options;
 mod region;
 
+pub mod arena;
 pub mod buffer;
 pub mod call;
 pub mod cancel;

@@ -74,7 +74,7 @@ fn unsupported(field: &str) -> Error {
     Error::new(Status::Unsupported, format!("mp_queue_options.{field}: only the default is built yet"))
 }
 
-fn core_options(o: &mp_queue_options) -> Result<QueueOptions> {
+pub(super) fn core_options(o: &mp_queue_options) -> Result<QueueOptions> {
     let one_of = |value: i32, field: &str| match value {
         0 => Ok(()),
         1 | 2 => Err(unsupported(field)),

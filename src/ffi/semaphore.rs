@@ -6,6 +6,7 @@ use super::options::{self, CStruct, Options};
 use super::status::mp_status;
 use super::token::read_token;
 use super::types::{mp_bool, mp_token, Out};
+use crate::arena::Arena;
 use crate::error::{Error, Result, Status};
 use crate::sync::Semaphore;
 use crate::sys::clock::Deadline;
@@ -78,6 +79,19 @@ fn make(value: u32, options: &mp_semaphore_options) -> Result<Semaphore> {
         return Err(Error::new(Status::Unsupported, "mp_semaphore_options.robust is not built yet"));
     }
     Semaphore::new(value, options.max)
+}
+
+/// The semaphore of a name in an arena.
+pub(super) fn named(
+    arena: &'static Arena,
+    name: &[u8],
+    value: u32,
+    options: &mp_semaphore_options,
+) -> Result<Semaphore> {
+    if options.robust.get() {
+        return Err(Error::new(Status::Unsupported, "mp_semaphore_options.robust is not built yet"));
+    }
+    Semaphore::named(arena, name, value, options.max)
 }
 
 /// Makes a semaphore with `value` permits that never has more than those.

@@ -35,7 +35,7 @@ pub(super) unsafe fn read_token(token: *const mp_token) -> Result<Token> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_token_keep(token: *const mp_token) -> mp_status {
     // SAFETY: `token` is NULL or readable, as the header asks.
-    guard(|| Arena::get()?.keep(&unsafe { read_token(token) }?))
+    guard(|| unsafe { read_token(token) }.and_then(|token| Arena::of_token(&token)?.keep(&token)))
 }
 
 /// Ends one `mp_token_keep`, of this or any other process. If there is no handle and no other keep, the object goes.
@@ -46,5 +46,5 @@ pub unsafe extern "C" fn mp_token_keep(token: *const mp_token) -> mp_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_token_drop(token: *const mp_token) -> mp_status {
     // SAFETY: `token` is NULL or readable, as the header asks.
-    guard(|| Arena::get()?.unkeep(&unsafe { read_token(token) }?))
+    guard(|| unsafe { read_token(token) }.and_then(|token| Arena::of_token(&token)?.unkeep(&token)))
 }

@@ -6,7 +6,7 @@
 //! A host may reap our children (`waitpid(-1)`), ignore SIGCHLD, or close the pidfds. Then the kernel has no end to
 //! tell, and the slot's record decides: a child writes its exit code there before it leaves.
 
-use crate::arena::{Arena, Obituary, Owner};
+use crate::arena::{self, Arena, Obituary, Owner};
 use crate::error::Result;
 use crate::fault;
 use crate::sys::clock::{self, Deadline};
@@ -215,9 +215,7 @@ fn run() {
         let begun = clock::now();
         if begun >= round {
             owners.into_iter().for_each(look_at);
-            if let Some(arena) = Arena::if_made() {
-                arena.sweep();
-            }
+            arena::each_arena().filter(|arena| !arena.lost()).for_each(Arena::sweep);
             // Among a thousand processes a round takes a while: no more than a fiftieth of the time.
             round = clock::now() + ROUND.max((clock::now() - begun) * 50);
         }

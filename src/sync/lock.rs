@@ -39,6 +39,12 @@ impl Lock {
         Ok(Lock { cell: Holder::new(arena, |_| {})? })
     }
 
+    /// The lock of this name in an arena, made if there is none.
+    pub fn named(arena: &'static Arena, name: &[u8]) -> Result<Lock> {
+        let make = || Lock::new_in(arena).map(|lock| lock.cell);
+        Ok(Lock { cell: arena.named(name, |_| true, Some(make))? })
+    }
+
     /// Takes the lock if it is free and there is nothing to tell: one exchange, no system call.
     #[inline]
     pub fn acquire_free(&self) -> bool {

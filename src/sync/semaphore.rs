@@ -16,6 +16,8 @@ struct SemaphoreCell {
     word: Futex,
     spin: AtomicU32,
     max: AtomicU32,
+    /// How many permits it began with.
+    initial: AtomicU32,
 }
 
 shared!(SemaphoreCell);
@@ -56,9 +58,20 @@ impl Semaphore {
         Semaphore::with(Arena::get()?, value, value)
     }
 
+    /// The semaphore of this name in an arena, made if there is none.
+    pub fn named(arena: &'static Arena, name: &[u8], value: u32, max: u32) -> Result<Semaphore> {
+        let bound = if max == 0 { permits::MAX } else { max };
+        let same = |cell: &SemaphoreCell| {
+            cell.initial.load(Ordering::Relaxed) == value && cell.max.load(Ordering::Relaxed) == bound
+        };
+        let make = || Semaphore::new_in(arena, value, max).map(|semaphore| semaphore.cell);
+        Ok(Semaphore { cell: arena.named(name, same, Some(make))? })
+    }
+
     fn with(arena: &'static Arena, value: u32, max: u32) -> Result<Semaphore> {
         let cell = Holder::new(arena, |cell: &SemaphoreCell| {
             cell.max.store(max, Ordering::Relaxed);
+            cell.initial.store(value, Ordering::Relaxed);
             cell.word.store(value, Ordering::Relaxed);
         })?;
         Ok(Semaphore { cell })

@@ -2,7 +2,7 @@
 //! at once, and after a sweep the arena has as much in use as before.
 
 use crate::process::{fork, wait_until, Child, Exit, Words};
-use crate::{waiters, Case};
+use crate::{named, waiters, Case};
 use mp::arena::{Arena, Block, Usage};
 use mp::error::Status;
 use mp::sync::{Lock, Semaphore};
@@ -30,6 +30,7 @@ pub fn cases() -> Vec<Case> {
         case("lock", |k| k.at_every_pass(&["lock.", "wait."], waiters::locking)),
         case("the settler of a lock's owner", |k| k.at_every_pass(&["lock.", "death."], waiters::bereaving)),
         case("semaphore", |k| k.at_every_pass(&["semaphore.", "wait."], waiters::counting)),
+        case("named arenas", |k| k.at_every_pass(&["arena.", "slot."], named::naming)),
         case("every point has killed", Kills::all_points_reached),
     ]
 }

@@ -10,6 +10,7 @@ mod doorbell;
 mod faults;
 mod forks;
 mod locks;
+mod named;
 mod pool_faults;
 mod pool_storm;
 mod pools;
@@ -58,6 +59,7 @@ fn main() {
         queues::cases,
         queue_storm::cases,
         doorbell::cases,
+        named::cases,
     ];
     for more in parts_of_the_run {
         cases.extend(more());

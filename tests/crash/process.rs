@@ -129,7 +129,7 @@ pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
 
 /// Words shared with all later children by plain mmap.
 #[derive(Clone, Copy)]
-pub struct Words(&'static [AtomicU32; 64]);
+pub struct Words(&'static [AtomicU32; 1024]);
 
 impl Words {
     pub fn new() -> Words {
