@@ -31,6 +31,7 @@ marked() {
     grep -q "check: $2" "$1"
 }
 
+sanitizers=(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 valgrind=(valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite)
 
 # A test that includes a header of the examples is linked with what belongs to it.
@@ -53,6 +54,11 @@ test_one() {
             run_program "$name ($compiler)" 120 "$out/$name-$compiler" || return 1
         fi
     done
+    if [[ $name != fault_* ]] && ! marked "$file" unsanitized; then
+        gcc "${c_flags[@]}" "${sanitizers[@]}" -Itests/c "${sources[@]}" -o "$out/$name-asan" "${shared[@]}" || return 1
+        # Handles are in mapped memory: leaks are valgrind's to find, with handles from malloc.
+        run_program "$name (ASan, UBSan)" 120 env ASAN_OPTIONS=detect_leaks=0 "$out/$name-asan" || return 1
+    fi
     if ! marked "$file" valgrind && ! marked "$file" leaks; then
         return 0
     elif ! command -v valgrind >/dev/null; then

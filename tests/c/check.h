@@ -5,8 +5,9 @@
  * watchdog: when it has not ended in time, the whole group is killed. By default that is 60 s; a test that
  * needs longer says so with check_watchdog().
  *
- * scripts/test-c.sh builds and runs each test twice, by gcc with libmp.so and by clang with libmp.a; only once if
- * it contains the words "check: once"; under valgrind too if it contains "check: valgrind", and with handles from
+ * scripts/test-c.sh builds and runs each test three times: by gcc with libmp.so, by clang with libmp.a (not if it
+ * contains the words "check: once"), and with AddressSanitizer and UndefinedBehaviorSanitizer (not if it contains
+ * "check: unsanitized"); under valgrind too if it contains "check: valgrind", and with handles from
  * malloc, so that leaked ones are seen, if it contains "check: leaks". Those named fault_*.c get a library with fault
  * points (see src/sys/fault.rs).
  */
