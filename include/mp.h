@@ -277,6 +277,17 @@ typedef struct mp_queue mp_queue;
 typedef struct mp_result mp_result;
 
 /**
+ * A recursive lock that processes share. It belongs to the thread that acquired it, which may acquire it again and
+ * must release it as often. A thread that ends leaves it held; if the owning process ends in any way before the last
+ * release, the next one who acquires the lock is told by `MP_OWNER_DEAD`, and begins with a count of one; nobody waits
+ * for the dead.
+ *
+ * Programs whose threads are not the system's (Go's, those of a scheduler) name the owner themselves, by
+ * `mp_rlock_acquire_as`.
+ */
+typedef struct mp_rlock mp_rlock;
+
+/**
  * A semaphore that processes share: a number of permits. They belong to nobody: any thread of any process may
  * release, and what a dead process had acquired does not come back.
  */
@@ -821,6 +832,84 @@ MP_API mp_status mp_lock_from_token(const mp_token *token, mp_lock **out);
  * *Threads*: thread-safe, but no other call may be using the handle.
  */
 MP_API void mp_lock_free(mp_lock *lock);
+
+/**
+ * Makes a free recursive lock.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` if `out` is NULL; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_rlock_free`. *Threads*: thread-safe. *Processes*: a forked child has the handle
+ * too; others get one by a token.
+ */
+MP_API mp_status mp_rlock_new(mp_rlock **out);
+
+/**
+ * Acquires the lock for this thread, waiting up to `timeout` nanoseconds; at once if the thread has it already.
+ *
+ * *Returns* `MP_OK`; `MP_OWNER_DEAD` (acquired, but the last owner died holding it: what the lock protects may
+ * be half-written); `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_OVERFLOW` if the thread has
+ * acquired it 4294967296 times; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Threads*: thread-safe. *Processes*: a child that was forked while its parent held the lock does not hold it.
+ */
+MP_API mp_status mp_rlock_acquire(mp_rlock *rlock, int64_t timeout);
+
+/**
+ * Releases the lock once, for this thread has it. It is free after as many releases as acquisitions.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_OWNER` if this thread does not have the lock, also if nobody has; `MP_ERR_INVALID`;
+ * `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_rlock_release(mp_rlock *rlock);
+
+/**
+ * Acquires the lock for an owner that the caller names, in place of this thread: whichever thread of this process calls
+ * with the same number is the same owner. The number means nothing in other processes. The calls of one owner must
+ * follow each other, as a thread's do.
+ *
+ * *Returns* as `mp_rlock_acquire`.
+ *
+ * *Threads*: thread-safe for different owners.
+ */
+MP_API mp_status mp_rlock_acquire_as(mp_rlock *rlock, uint64_t owner, int64_t timeout);
+
+/**
+ * Releases the lock once, for the named owner has it: see `mp_rlock_acquire_as`.
+ *
+ * *Returns* as `mp_rlock_release`.
+ *
+ * *Threads*: thread-safe for different owners.
+ */
+MP_API mp_status mp_rlock_release_as(mp_rlock *rlock, uint64_t owner);
+
+/**
+ * Writes the lock's token into `*out`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself,
+ * see `mp_token_keep`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_rlock_token(const mp_rlock *rlock, mp_token *out);
+
+/**
+ * Makes a handle of the recursive lock that a token names.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the lock has been destroyed; `MP_ERR_INVALID` if the token is NULL, not one
+ * of this family of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_rlock_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_rlock_from_token(const mp_token *token, mp_rlock **out);
+
+/**
+ * Drops this process's handle; NULL is nothing. The lock goes with its last handle in any process. Freeing the
+ * handle does not release the lock.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_rlock_free(mp_rlock *rlock);
 
 /**
  * Writes the defaults into a struct of `size` bytes. Programs call `mp_semaphore_options_init`.

@@ -25,6 +25,7 @@ const ORDER: &[&str] = &[
     "call",
     "process",
     "lock",
+    "rlock",
     "semaphore",
     "queue",
     "pool",

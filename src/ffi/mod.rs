@@ -20,6 +20,7 @@ pub mod pool;
 pub mod process;
 pub mod queue;
 pub mod result;
+pub mod rlock;
 pub mod runtime;
 pub mod semaphore;
 pub mod status;

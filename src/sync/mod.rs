@@ -5,11 +5,14 @@ pub mod cancel;
 #[cfg(not(loom))]
 mod lock;
 pub mod permits;
+pub mod recursive;
+#[cfg(not(loom))]
+mod rlock;
 #[cfg(not(loom))]
 mod semaphore;
 
 #[cfg(not(loom))]
-pub use self::{cancel::Cancel, lock::Lock, semaphore::Semaphore};
+pub use self::{cancel::Cancel, lock::Lock, recursive::Who, rlock::RLock, semaphore::Semaphore};
 
 #[cfg(not(loom))]
 use crate::arena::word::Ended;
