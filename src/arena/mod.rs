@@ -47,7 +47,7 @@ pub use self::{
     death::Obituary,
     held::Entry,
     map::{Arena, Usage},
-    object::{Holder, Object, ObjectHead, ObjectKind, Token},
+    object::{Holder, Near, Object, ObjectHead, ObjectKind, Token},
     participant::forked_child,
     refs::BlockRef,
     slot::Owner,

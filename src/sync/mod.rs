@@ -9,7 +9,11 @@ pub mod permits;
 mod semaphore;
 
 #[cfg(not(loom))]
-pub use self::{cancel::Cancel, lock::Lock, semaphore::Semaphore};
+pub use self::{
+    cancel::Cancel,
+    lock::{Lock, LockCell},
+    semaphore::{Semaphore, SemaphoreCell},
+};
 
 #[cfg(not(loom))]
 use crate::arena::word::Ended;
