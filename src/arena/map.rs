@@ -196,6 +196,11 @@ impl Arena {
         Owner::of_word(self.me.load(Ordering::Relaxed))
     }
 
+    /// The word that says who this process is: its owner bits, 0 if it has no slot.
+    pub(crate) fn my_word(&self) -> &'static AtomicU32 {
+        self.me
+    }
+
     pub(crate) fn set_me(&self, owner: Owner) {
         self.me.store(owner.bits(), Ordering::Relaxed);
     }

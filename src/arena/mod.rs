@@ -52,7 +52,7 @@ pub use self::{
     held::Entry,
     map::{Arena, Usage},
     named::{each_arena, OpenOptions},
-    object::{Holder, Object, ObjectHead, ObjectKind, Token},
+    object::{Holder, Near, Object, ObjectHead, ObjectKind, Token},
     participant::forked_child,
     refs::BlockRef,
     slot::Owner,

@@ -1,11 +1,12 @@
 //! Locks.
 
 use super::guard::{guard, guard_new};
-use super::handle::{self, Handle, Kind};
+use super::handle::{self, Handle, Kind, Quick};
 use super::status::{mp_status, MP_OK};
 use super::token::read_token;
 use super::types::{mp_token, Out};
-use crate::sync::Lock;
+use crate::arena::Near;
+use crate::sync::{Lock, LockCell};
 use crate::sys::clock::Deadline;
 
 /// A lock that processes share. It belongs to the process that acquired it, whichever thread that was: a thread
@@ -21,6 +22,14 @@ pub struct mp_lock {
 impl Handle for mp_lock {
     type Core = Lock;
     const KIND: Kind = Kind::Lock;
+    fn near(core: &Lock) -> Option<Near<()>> {
+        Some(core.near().erased())
+    }
+}
+
+// SAFETY: `near` is that of a LockCell; cells of objects are never unmapped.
+unsafe impl Quick for mp_lock {
+    type Body = LockCell;
 }
 
 /// Makes a free lock.
@@ -47,10 +56,17 @@ pub unsafe extern "C" fn mp_lock_new(out: *mut *mut mp_lock) -> mp_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_lock_acquire(lock: *mut mp_lock, timeout: i64) -> mp_status {
     // SAFETY: the header asks that nobody frees the handle meanwhile.
-    if unsafe { handle::get(lock, "lock") }.is_ok_and(Lock::acquire_free) {
+    if unsafe { handle::quickly(lock, |lock| lock.acquire_free()) } {
         return MP_OK;
     }
     // SAFETY: as above.
+    unsafe { acquire(lock, timeout) }
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn acquire(lock: *mut mp_lock, timeout: i64) -> mp_status {
+    // SAFETY: as for `mp_lock_acquire`.
     guard(|| unsafe { handle::get(lock, "lock") }?.acquire(Deadline::after(timeout)))
 }
 
@@ -63,10 +79,17 @@ pub unsafe extern "C" fn mp_lock_acquire(lock: *mut mp_lock, timeout: i64) -> mp
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_lock_release(lock: *mut mp_lock) -> mp_status {
     // SAFETY: the header asks that nobody frees the handle meanwhile.
-    if unsafe { handle::get(lock, "lock") }.is_ok_and(Lock::release_unwaited) {
+    if unsafe { handle::quickly(lock, |lock| lock.release_unwaited()) } {
         return MP_OK;
     }
     // SAFETY: as above.
+    unsafe { release(lock) }
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn release(lock: *mut mp_lock) -> mp_status {
+    // SAFETY: as for `mp_lock_release`.
     guard(|| unsafe { handle::get(lock, "lock") }?.release())
 }
 

@@ -4,13 +4,16 @@
 use crate::error::{Error, Result, Status};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-/// What a handle points to.
+/// What a handle points to: one cache line.
 #[repr(C, align(64))]
 pub(super) struct Cell {
     /// The kind of the handle; 0 if the cell is free.
     pub(super) kind: AtomicU32,
     /// A boxed core of the type that the kind says.
     pub(super) core: AtomicPtr<()>,
+    /// For kinds whose commonest calls take some nanoseconds: the two parts of their [`Near`](crate::arena::Near).
+    pub(super) body: AtomicPtr<()>,
+    pub(super) me: AtomicPtr<AtomicU32>,
     /// Where the hand was when this cell was freed; 0 if it never was. In the first cell, which is never a
     /// handle: the length of the region.
     pub(super) freed: AtomicU64,
@@ -20,14 +23,20 @@ pub(super) struct Cell {
 pub(super) const BUSY: u32 = u32::MAX;
 
 const CELL: usize = size_of::<Cell>();
+const _: () = assert!(CELL == 64);
 const LARGEST: usize = 1 << 30;
 const SMALLEST: usize = 1 << 20;
 const FIRST: usize = 1 << 16;
 
-/// The region, and how many of its bytes are committed: a power of two. Whoever sees LIMIT sees BASE, so LIMIT
-/// is stored last and loaded first.
-static BASE: AtomicPtr<Cell> = AtomicPtr::new(std::ptr::null_mut());
-static LIMIT: AtomicUsize = AtomicUsize::new(0);
+/// Where the region is, and how many of its bytes are committed: a power of two. Whoever sees `limit` sees `base`,
+/// so `limit` is stored last and loaded first. Both in one cache line, for every call reads them.
+#[repr(C, align(64))]
+struct Bounds {
+    base: AtomicPtr<Cell>,
+    limit: AtomicUsize,
+}
+
+static BOUNDS: Bounds = Bounds { base: AtomicPtr::new(std::ptr::null_mut()), limit: AtomicUsize::new(0) };
 
 /// The committed cells.
 #[derive(Clone, Copy)]
@@ -40,11 +49,11 @@ pub(super) struct Region {
 impl Region {
     /// The region as it is now, reserved if this is the first call.
     pub(super) fn now() -> Result<Region> {
-        if LIMIT.load(Ordering::Acquire) == 0 {
+        if BOUNDS.limit.load(Ordering::Acquire) == 0 {
             publish()?;
         }
-        let cells = LIMIT.load(Ordering::Acquire) / CELL;
-        Ok(Region { base: BASE.load(Ordering::Relaxed), cells })
+        let cells = BOUNDS.limit.load(Ordering::Acquire) / CELL;
+        Ok(Region { base: BOUNDS.base.load(Ordering::Relaxed), cells })
     }
 
     /// The cell at an index, taken modulo their number.
@@ -64,7 +73,7 @@ impl Region {
         if !commit(self.base.wrapping_add(self.cells).cast_mut(), committed) {
             return false;
         }
-        let _ = LIMIT.compare_exchange(committed, 2 * committed, Ordering::AcqRel, Ordering::Relaxed);
+        let _ = BOUNDS.limit.compare_exchange(committed, 2 * committed, Ordering::AcqRel, Ordering::Relaxed);
         true
     }
 }
@@ -72,14 +81,20 @@ impl Region {
 /// The cell that a pointer points to, whatever pointer it is.
 #[inline]
 pub(super) fn find<H>(handle: *const H) -> Option<&'static Cell> {
-    let limit = LIMIT.load(Ordering::Acquire);
-    let offset = (handle as usize).wrapping_sub(BASE.load(Ordering::Relaxed) as usize);
-    if offset < limit && offset % CELL == 0 {
+    if contains(handle) {
         // SAFETY: it is a whole committed cell, which is never unmapped; zeroes are a free cell.
         Some(unsafe { &*handle.cast::<Cell>() })
     } else {
         heap::find(handle)
     }
+}
+
+/// Whether a pointer points to a committed cell of the region.
+#[inline(always)]
+pub(super) fn contains<H>(handle: *const H) -> bool {
+    let limit = BOUNDS.limit.load(Ordering::Acquire);
+    let offset = (handle as usize).wrapping_sub(BOUNDS.base.load(Ordering::Relaxed) as usize);
+    offset < limit && offset % CELL == 0
 }
 
 #[cold]
@@ -90,11 +105,12 @@ fn publish() -> Result<()> {
     let header = unsafe { &*base };
     header.kind.store(BUSY, Ordering::Relaxed);
     header.freed.store(length as u64, Ordering::Relaxed);
-    if BASE.compare_exchange(std::ptr::null_mut(), base, Ordering::AcqRel, Ordering::Acquire).is_err() {
+    if BOUNDS.base.compare_exchange(std::ptr::null_mut(), base, Ordering::AcqRel, Ordering::Acquire).is_err()
+    {
         // SAFETY: another thread was first, so nobody knows this region.
         unsafe { libc::munmap(base.cast(), length) };
     }
-    LIMIT.fetch_max(FIRST, Ordering::AcqRel);
+    BOUNDS.limit.fetch_max(FIRST, Ordering::AcqRel);
     Ok(())
 }
 
@@ -151,7 +167,13 @@ pub(super) mod heap {
 
     pub(in super::super) fn claim() -> &'static Cell {
         let kind = AtomicU32::new(BUSY);
-        Box::leak(Box::new(Cell { kind, core: Default::default(), freed: Default::default() }))
+        Box::leak(Box::new(Cell {
+            kind,
+            core: Default::default(),
+            body: Default::default(),
+            me: Default::default(),
+            freed: Default::default(),
+        }))
     }
 
     #[cold]

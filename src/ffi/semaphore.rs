@@ -1,14 +1,14 @@
 //! Semaphores.
 
 use super::guard::{guard, guard_new};
-use super::handle::{self, Handle, Kind};
+use super::handle::{self, Handle, Kind, Quick};
 use super::options::{self, CStruct, Options};
-use super::status::mp_status;
+use super::status::{mp_status, MP_OK};
 use super::token::read_token;
 use super::types::{mp_bool, mp_token, Out};
-use crate::arena::Arena;
+use crate::arena::{Arena, Near};
 use crate::error::{Error, Result, Status};
-use crate::sync::Semaphore;
+use crate::sync::{Semaphore, SemaphoreCell};
 use crate::sys::clock::Deadline;
 
 /// A semaphore that processes share: a number of permits. They belong to nobody: any thread of any process may
@@ -20,6 +20,14 @@ pub struct mp_semaphore {
 impl Handle for mp_semaphore {
     type Core = Semaphore;
     const KIND: Kind = Kind::Semaphore;
+    fn near(core: &Semaphore) -> Option<Near<()>> {
+        Some(core.near().erased())
+    }
+}
+
+// SAFETY: `near` is that of a SemaphoreCell; cells of objects are never unmapped.
+unsafe impl Quick for mp_semaphore {
+    type Body = SemaphoreCell;
 }
 
 /// How a semaphore is made.
@@ -110,6 +118,17 @@ pub unsafe extern "C" fn mp_bounded_semaphore_new(value: u32, out: *mut *mut mp_
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_semaphore_acquire(semaphore: *mut mp_semaphore, timeout: i64) -> mp_status {
     // SAFETY: the header asks that nobody frees the handle meanwhile.
+    if unsafe { handle::quickly(semaphore, |semaphore| semaphore.acquire_free()) } {
+        return MP_OK;
+    }
+    // SAFETY: as above.
+    unsafe { acquire(semaphore, timeout) }
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn acquire(semaphore: *mut mp_semaphore, timeout: i64) -> mp_status {
+    // SAFETY: as for `mp_semaphore_acquire`.
     guard(|| unsafe { handle::get(semaphore, "semaphore") }?.acquire(Deadline::after(timeout)))
 }
 
@@ -120,6 +139,17 @@ pub unsafe extern "C" fn mp_semaphore_acquire(semaphore: *mut mp_semaphore, time
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_semaphore_release(semaphore: *mut mp_semaphore, n: u32) -> mp_status {
     // SAFETY: the header asks that nobody frees the handle meanwhile.
+    if unsafe { handle::quickly(semaphore, |semaphore| semaphore.release_unwaited(n)) } {
+        return MP_OK;
+    }
+    // SAFETY: as above.
+    unsafe { release(semaphore, n) }
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn release(semaphore: *mut mp_semaphore, n: u32) -> mp_status {
+    // SAFETY: as for `mp_semaphore_release`.
     guard(|| unsafe { handle::get(semaphore, "semaphore") }?.release(n))
 }
 

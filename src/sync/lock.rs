@@ -4,7 +4,7 @@ use super::ended;
 use crate::arena::layout::shared;
 use crate::arena::wait::{self};
 use crate::arena::word::{self, Acquired};
-use crate::arena::{object, Arena, Holder, ObjectHead, ObjectKind, Owner, Token};
+use crate::arena::{object, Arena, Holder, Near, ObjectHead, ObjectKind, Owner, Token};
 use crate::error::{Error, Result, Status};
 use crate::sys::clock::Deadline;
 use crate::sys::prim::{AtomicU32, Futex, Ordering};
@@ -12,7 +12,7 @@ use crate::sys::prim::{AtomicU32, Futex, Ordering};
 /// A lock's words in the arena: with its head one cache line.
 #[repr(C)]
 #[derive(Debug)]
-struct LockCell {
+pub struct LockCell {
     head: ObjectHead,
     word: Futex,
     watch: AtomicU32,
@@ -21,6 +21,22 @@ struct LockCell {
 
 shared!(LockCell);
 object!(LockCell, head, ObjectKind::Lock);
+
+impl Near<LockCell> {
+    /// Takes the lock if it is free and there is nothing to tell: one exchange, no system call.
+    #[inline(always)]
+    pub fn acquire_free(&self) -> bool {
+        let me = self.me();
+        me != 0 && word::try_acquire(&self.body().word, me)
+    }
+
+    /// Releases the lock if it is this process's and nobody waits: one exchange, no system call.
+    #[inline(always)]
+    pub fn release_unwaited(&self) -> bool {
+        let me = self.me();
+        me != 0 && word::release_unwaited(&self.body().word, me)
+    }
+}
 
 /// A lock that processes share. It belongs to the process that acquired it; any process or thread may release it.
 #[derive(Debug)]
@@ -45,24 +61,16 @@ impl Lock {
         Ok(Lock { cell: arena.named(name, |_| true, Some(make))? })
     }
 
-    /// Takes the lock if it is free and there is nothing to tell: one exchange, no system call.
+    /// The shortest way to its words.
     #[inline]
-    pub fn acquire_free(&self) -> bool {
-        let me = self.cell.arena().me().bits();
-        me != 0 && word::try_acquire(&self.cell.word, me)
-    }
-
-    /// Releases the lock if it is this process's and nobody waits: one exchange, no system call.
-    #[inline]
-    pub fn release_unwaited(&self) -> bool {
-        let me = self.cell.arena().me().bits();
-        me != 0 && word::release_unwaited(&self.cell.word, me)
+    pub fn near(&self) -> Near<LockCell> {
+        self.cell.near()
     }
 
     /// Waits until the lock is this process's. `OwnerDead`: it is, but its last owner died holding it.
     #[inline]
     pub fn acquire(&self, deadline: Deadline) -> Result<Status> {
-        if self.acquire_free() {
+        if self.near().acquire_free() {
             return Ok(Status::Ok);
         }
         self.acquire_slowly(deadline)
@@ -85,7 +93,7 @@ impl Lock {
     /// Releases the lock, whoever holds it.
     #[inline]
     pub fn release(&self) -> Result<()> {
-        if self.release_unwaited() || wait::release(self.cell.live()?, &self.cell.word) {
+        if self.near().release_unwaited() || wait::release(self.cell.live()?, &self.cell.word) {
             return Ok(());
         }
         Err(Error::new(Status::Overflow, "the lock is free: it was released more often than acquired"))

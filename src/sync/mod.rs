@@ -12,7 +12,13 @@ mod rlock;
 mod semaphore;
 
 #[cfg(not(loom))]
-pub use self::{cancel::Cancel, lock::Lock, recursive::Who, rlock::RLock, semaphore::Semaphore};
+pub use self::{
+    cancel::Cancel,
+    lock::{Lock, LockCell},
+    recursive::Who,
+    rlock::RLock,
+    semaphore::{Semaphore, SemaphoreCell},
+};
 
 #[cfg(not(loom))]
 use crate::arena::word::Ended;

@@ -28,14 +28,8 @@ pub fn waited_for(word: u32) -> bool {
     word & WAITERS != 0
 }
 
-/// Takes a permit if there is one and nobody is known to wait.
-#[inline]
-pub fn try_acquire(word: &Futex) -> bool {
-    let seen = word.load(Ordering::Relaxed);
-    count(seen) > 0 && word.compare_exchange(seen, seen - 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
-}
-
 /// Takes a permit if there is one. Announces nothing.
+#[inline(always)]
 pub fn take(word: &Futex) -> bool {
     let mut seen = word.load(Ordering::Relaxed);
     while count(seen) > 0 {
@@ -81,6 +75,20 @@ pub fn acquire(word: &Futex, sleeper: &mut impl Sleeper) -> Result<(), Ended> {
             return Err(ended);
         }
         fault!("semaphore.acquire:woken");
+    }
+}
+
+/// Gives back `n` permits if nobody sleeps and there would be no more than `max`.
+#[inline(always)]
+pub fn release_unwaited(word: &Futex, n: u32, max: u32) -> bool {
+    let mut seen = word.load(Ordering::Relaxed);
+    loop {
+        // With the waiters bit it is more than any maximum.
+        let Some(next) = seen.checked_add(n).filter(|next| *next <= max) else { return false };
+        match word.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return true,
+            Err(now) => seen = now,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{ended, permits};
 use crate::arena::layout::shared;
 use crate::arena::wait::Waiter;
-use crate::arena::{object, Arena, Holder, ObjectHead, ObjectKind, Token};
+use crate::arena::{object, Arena, Holder, Near, ObjectHead, ObjectKind, Token};
 use crate::error::{Error, Result, Status};
 use crate::sys::clock::Deadline;
 use crate::sys::prim::{AtomicU32, Futex, Ordering};
@@ -11,7 +11,7 @@ use crate::sys::prim::{AtomicU32, Futex, Ordering};
 /// A semaphore's words in the arena: with its head one cache line.
 #[repr(C)]
 #[derive(Debug)]
-struct SemaphoreCell {
+pub struct SemaphoreCell {
     head: ObjectHead,
     word: Futex,
     spin: AtomicU32,
@@ -22,6 +22,21 @@ struct SemaphoreCell {
 
 shared!(SemaphoreCell);
 object!(SemaphoreCell, head, ObjectKind::Semaphore);
+
+impl Near<SemaphoreCell> {
+    /// Takes a permit if there is one: no system call.
+    #[inline(always)]
+    pub fn acquire_free(&self) -> bool {
+        self.me() != 0 && permits::take(&self.body().word)
+    }
+
+    /// Gives `n` permits back if nobody sleeps and there is room for them: no system call.
+    #[inline(always)]
+    pub fn release_unwaited(&self, n: u32) -> bool {
+        let cell = self.body();
+        self.me() != 0 && permits::release_unwaited(&cell.word, n, cell.max.load(Ordering::Relaxed))
+    }
+}
 
 /// A semaphore that processes share. Its permits belong to nobody.
 #[derive(Debug)]
@@ -77,10 +92,16 @@ impl Semaphore {
         Ok(Semaphore { cell })
     }
 
+    /// The shortest way to its words.
+    #[inline]
+    pub fn near(&self) -> Near<SemaphoreCell> {
+        self.cell.near()
+    }
+
     /// Waits until it has taken a permit.
     #[inline]
     pub fn acquire(&self, deadline: Deadline) -> Result<()> {
-        if !self.cell.arena().lost() && permits::try_acquire(&self.cell.word) {
+        if self.near().acquire_free() {
             return Ok(());
         }
         self.acquire_slowly(deadline)
@@ -89,9 +110,6 @@ impl Semaphore {
     #[cold]
     fn acquire_slowly(&self, deadline: Deadline) -> Result<()> {
         let mut waiter = Waiter::new(self.cell.live()?, deadline).spinning(&self.cell.body().spin);
-        if deadline == Deadline::Now && permits::take(&self.cell.word) {
-            return Ok(());
-        }
         let acquired = match deadline {
             Deadline::Now => Err(waiter.try_ended()),
             _ => permits::acquire(&self.cell.word, &mut waiter),
