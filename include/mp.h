@@ -1281,6 +1281,14 @@ MP_API mp_status mp_arena_queue(mp_arena *arena, const char *name, const mp_queu
 MP_API mp_status mp_arena_lock(mp_arena *arena, const char *name, mp_lock **out);
 
 /**
+ * The recursive lock of this name in the arena, made if there is none.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's; otherwise as `mp_rlock_new`.
+ * *Ownership*: free the handle with `mp_rlock_free`; the lock stays until `mp_arena_remove`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_rlock(mp_arena *arena, const char *name, mp_rlock **out);
+
+/**
  * The semaphore of this name in the arena, made with `value` permits if there is none.
  *
  * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's, or a semaphore's that was made with

@@ -5,13 +5,14 @@ use super::handle::{self, Handle, Kind};
 use super::lock::mp_lock;
 use super::options::{self, CStruct, Options};
 use super::queue::{core_options, mp_queue, mp_queue_options};
+use super::rlock::mp_rlock;
 use super::semaphore::{mp_semaphore, mp_semaphore_options};
 use super::status::mp_status;
 use super::types::{self, mp_bool};
 use crate::arena::{Arena, OpenOptions};
 use crate::channel::Queue;
 use crate::error::Result;
-use crate::sync::Lock;
+use crate::sync::{Lock, RLock};
 use std::ffi::c_char;
 
 /// Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
@@ -149,6 +150,25 @@ pub unsafe extern "C" fn mp_arena_lock(
         guard_new(out, || {
             let arena = *handle::get(arena, "arena")?;
             handle::create(Lock::named(arena, &read_name(name)?)?)
+        })
+    }
+}
+
+/// The recursive lock of this name in the arena, made if there is none.
+///
+/// *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's; otherwise as `mp_rlock_new`.
+/// *Ownership*: free the handle with `mp_rlock_free`; the lock stays until `mp_arena_remove`. *Threads*: thread-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_arena_rlock(
+    arena: *mut mp_arena,
+    name: *const c_char,
+    out: *mut *mut mp_rlock,
+) -> mp_status {
+    // SAFETY: nobody frees the handle meanwhile; `name` is NULL or ends in NUL; `out` is NULL or writable.
+    unsafe {
+        guard_new(out, || {
+            let arena = *handle::get(arena, "arena")?;
+            handle::create(RLock::named(arena, &read_name(name)?)?)
         })
     }
 }

@@ -105,6 +105,12 @@ impl RLock {
         Ok(RLock { cell: Holder::new(arena, |_| {})? })
     }
 
+    /// The lock of this name in an arena, made if there is none.
+    pub fn named(arena: &'static Arena, name: &[u8]) -> Result<RLock> {
+        let make = || RLock::new_in(arena).map(|lock| lock.cell);
+        Ok(RLock { cell: arena.named(name, |_| true, Some(make))? })
+    }
+
     /// Enters the lock if that needs no waiting and there is nothing to tell: no system call.
     #[inline]
     pub fn acquire_free(&self, who: Who) -> bool {
