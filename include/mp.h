@@ -210,15 +210,13 @@
 #define MP_OVERFLOW_DROP_OLDEST 2
 
 /**
- * Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
- * name. It is a file in `/dev/shm` (the environment variable `MP_ARENA_DIR` names another directory) that appears
- * whole: a creator that dies half-way leaves nothing. The arena stays until `mp_arena_unlink`, its named objects until
- * `mp_arena_remove`, whoever lives or dies meanwhile; what dead programs have held is given back by the next program
- * that opens it.
+ * A barrier that processes share: `parties` threads of any processes wait in it until all have come, and then go on
+ * together; then the next round begins.
  *
- * All who may write the file trust each other. They must be in one pid namespace and one time namespace.
+ * A wait that times out or is cancelled breaks the barrier for all, and so does `mp_barrier_abort`; a broken one stays
+ * broken until `mp_barrier_reset`. Nobody waits for the dead: see `mp_barrier_new`.
  */
-typedef struct mp_arena mp_arena;
+typedef struct mp_barrier mp_barrier;
 
 /**
  * Owned bytes, in shared memory where they can be handed on without a copy. The owner may read and write them.
@@ -275,17 +273,6 @@ typedef struct mp_queue mp_queue;
  * else is `MP_ERR_STATE`. It may outlive the handle of its pool.
  */
 typedef struct mp_result mp_result;
-
-/**
- * A recursive lock that processes share. It belongs to the thread that acquired it, which may acquire it again and
- * must release it as often. A thread that ends leaves it held; if the owning process ends in any way before the last
- * release, the next one who acquires the lock is told by `MP_OWNER_DEAD`, and begins with a count of one; nobody waits
- * for the dead.
- *
- * Programs whose threads are not the system's (Go's, those of a scheduler) name the owner themselves, by
- * `mp_rlock_acquire_as`.
- */
-typedef struct mp_rlock mp_rlock;
 
 /**
  * A semaphore that processes share: a number of permits. They belong to nobody: any thread of any process may
@@ -470,30 +457,6 @@ typedef struct mp_args {
     /** How many arguments. */
     size_t nargs;
 } mp_args;
-
-/** How a named arena is opened. Set up by `mp_arena_options_init`. */
-typedef struct mp_arena_options {
-    /** Set by `mp_arena_options_init`. */
-    size_t size;
-    /**
-     * How large a new arena may grow, in bytes, at least 64 MiB (less is taken for that); memory is used only as it
-     * is needed. 0 (the default): the smaller of the machine's memory and 64 GiB, as far as the limits allow. Of no
-     * meaning for an arena that is there.
-     */
-    uint64_t capacity;
-    /**
-     * The permissions of a new arena's file, whatever the umask; 0600 is the default. The owner must be able to
-     * read and write it.
-     */
-    uint32_t mode;
-    /**
-     * The user to whom the file must belong, by default this process's effective one. A new arena is made only for
-     * that.
-     */
-    uint32_t uid;
-    /** Whether the arena must be there already. Default false. */
-    bool must_exist;
-} mp_arena_options;
 
 #ifdef __cplusplus
 extern "C" {
@@ -834,84 +797,6 @@ MP_API mp_status mp_lock_from_token(const mp_token *token, mp_lock **out);
 MP_API void mp_lock_free(mp_lock *lock);
 
 /**
- * Makes a free recursive lock.
- *
- * *Returns* `MP_OK`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` if `out` is NULL; `MP_ERR_STATE` as for `mp_lock_new`.
- *
- * *Ownership*: free it with `mp_rlock_free`. *Threads*: thread-safe. *Processes*: a forked child has the handle
- * too; others get one by a token.
- */
-MP_API mp_status mp_rlock_new(mp_rlock **out);
-
-/**
- * Acquires the lock for this thread, waiting up to `timeout` nanoseconds; at once if the thread has it already.
- *
- * *Returns* `MP_OK`; `MP_OWNER_DEAD` (acquired, but the last owner died holding it: what the lock protects may
- * be half-written); `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_OVERFLOW` if the thread has
- * acquired it 4294967296 times; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`.
- *
- * *Threads*: thread-safe. *Processes*: a child that was forked while its parent held the lock does not hold it.
- */
-MP_API mp_status mp_rlock_acquire(mp_rlock *rlock, int64_t timeout);
-
-/**
- * Releases the lock once, for this thread has it. It is free after as many releases as acquisitions.
- *
- * *Returns* `MP_OK`; `MP_ERR_NOT_OWNER` if this thread does not have the lock, also if nobody has; `MP_ERR_INVALID`;
- * `MP_ERR_STATE` as for `mp_lock_new`.
- *
- * *Threads*: thread-safe.
- */
-MP_API mp_status mp_rlock_release(mp_rlock *rlock);
-
-/**
- * Acquires the lock for an owner that the caller names, in place of this thread: whichever thread of this process calls
- * with the same number is the same owner. The number means nothing in other processes. The calls of one owner must
- * follow each other, as a thread's do.
- *
- * *Returns* as `mp_rlock_acquire`.
- *
- * *Threads*: thread-safe for different owners.
- */
-MP_API mp_status mp_rlock_acquire_as(mp_rlock *rlock, uint64_t owner, int64_t timeout);
-
-/**
- * Releases the lock once, for the named owner has it: see `mp_rlock_acquire_as`.
- *
- * *Returns* as `mp_rlock_release`.
- *
- * *Threads*: thread-safe for different owners.
- */
-MP_API mp_status mp_rlock_release_as(mp_rlock *rlock, uint64_t owner);
-
-/**
- * Writes the lock's token into `*out`.
- *
- * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself,
- * see `mp_token_keep`. *Threads*: thread-safe.
- */
-MP_API mp_status mp_rlock_token(const mp_rlock *rlock, mp_token *out);
-
-/**
- * Makes a handle of the recursive lock that a token names.
- *
- * *Returns* `MP_OK`; `MP_ERR_STALE` if the lock has been destroyed; `MP_ERR_INVALID` if the token is NULL, not one
- * of this family of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for
- * `mp_lock_new`.
- *
- * *Ownership*: free it with `mp_rlock_free`. *Threads*: thread-safe. *Processes*: any process of the family.
- */
-MP_API mp_status mp_rlock_from_token(const mp_token *token, mp_rlock **out);
-
-/**
- * Drops this process's handle; NULL is nothing. The lock goes with its last handle in any process. Freeing the
- * handle does not release the lock.
- *
- * *Threads*: thread-safe, but no other call may be using the handle.
- */
-MP_API void mp_rlock_free(mp_rlock *rlock);
-
-/**
  * Writes the defaults into a struct of `size` bytes. Programs call `mp_semaphore_options_init`.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` if `options` is NULL or `size` absurd. *Threads*: thread-safe.
@@ -984,6 +869,109 @@ MP_API mp_status mp_semaphore_from_token(const mp_token *token, mp_semaphore **o
  * *Threads*: thread-safe, but no other call may be using the handle.
  */
 MP_API void mp_semaphore_free(mp_semaphore *semaphore);
+
+/**
+ * Makes a barrier for `parties` threads.
+ *
+ * It breaks when a process ends, in whatever way,
+ * - that waits in it, or took part in the round before (since the last reset); or
+ * - that held a handle of it, and no live process that holds one is left besides those that wait: a kept token
+ *   (`mp_token_keep`) and a name in a named arena count as such a process, since by them somebody may still come.
+ *
+ * The waiters learn it at once if the dead process was started by libmp, else within a second. What a barrier can't know
+ * is who its parties are before they have come for the first time: if one dies before, while others that hold a
+ * handle live on without ever coming, its waiters wait for as long as they said. A timeout is for that.
+ *
+ * The second rule counts processes. Of a process that waits with one thread, and took part in the round before with
+ * one at the most, no other thread is expected when a holder dies meanwhile: threads that share a barrier with each
+ * other and with no other process should use it once before such a process ends, or come within the time that matters.
+ * If the holder had died before the wait began, other threads of the waiting process, apart from libmp's own, are
+ * expected. A process that only frees its handle breaks nothing, but one that took part in the last round does when it
+ * ends, unless another round has been completed since.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if `parties` is 0 or `out` is NULL; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_barrier_free`. *Threads*: thread-safe. *Processes*: a forked child has the handle
+ * too; others get one by a token.
+ */
+MP_API mp_status mp_barrier_new(uint32_t parties, mp_barrier **out);
+
+/**
+ * Waits until all parties have come, up to `timeout` nanoseconds, and writes this one's number among those of its round
+ * into `*index`: 0 for the first that came, `parties` - 1 for the last. `index` may be NULL; it is written only
+ * with `MP_OK`.
+ *
+ * *Returns* `MP_OK`, also if the barrier was broken, reset or went on after this round was complete; `MP_ERR_TIMEOUT` and
+ * `MP_ERR_CANCELLED` (see `mp_cancel_use`): this wait has broken the barrier; `MP_ERR_BROKEN`: it was broken, by
+ * another or by a death, or reset; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. A timeout of 0 succeeds only
+ * for the last one to come.
+ *
+ * *Threads*: thread-safe; each waiting thread is a party.
+ */
+MP_API mp_status mp_barrier_wait(mp_barrier *barrier, int64_t timeout, uint32_t *index);
+
+/**
+ * Makes the barrier as new: whoever waits in it gets `MP_ERR_BROKEN`, and it is not broken any more.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_barrier_reset(mp_barrier *barrier);
+
+/**
+ * Breaks the barrier: whoever waits in it, or comes before a reset, gets `MP_ERR_BROKEN`.
+ *
+ * *Returns* `MP_OK`, also if it was broken; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*:
+ * thread-safe.
+ */
+MP_API mp_status mp_barrier_abort(mp_barrier *barrier);
+
+/**
+ * Writes for how many parties the barrier is into `*parties`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_barrier_parties(const mp_barrier *barrier, uint32_t *parties);
+
+/**
+ * Writes how many threads wait in the barrier at this moment into `*waiting`; 0 if it is broken.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_barrier_waiting(const mp_barrier *barrier, uint32_t *waiting);
+
+/**
+ * Writes whether the barrier is broken into `*broken`. Looks whether the processes live on which the barrier depends: a
+ * few system calls for each.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_barrier_broken(const mp_barrier *barrier, bool *broken);
+
+/**
+ * Writes the barrier's token into `*out`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself,
+ * see `mp_token_keep`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_barrier_token(const mp_barrier *barrier, mp_token *out);
+
+/**
+ * Makes a handle of the barrier that a token names.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the barrier has been destroyed; `MP_ERR_INVALID` if the token is NULL, not one of
+ * this family of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_barrier_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_barrier_from_token(const mp_token *token, mp_barrier **out);
+
+/**
+ * Drops this process's handle; NULL is nothing. The barrier goes with its last handle in any process.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle: abort the barrier first, or cancel the waits.
+ */
+MP_API void mp_barrier_free(mp_barrier *barrier);
 
 /**
  * Writes the defaults into options of `size` bytes. Programs call `mp_queue_options_init`.
@@ -1240,88 +1228,6 @@ MP_API mp_status mp_result_progress(const mp_result *result, size_t *done, size_
 MP_API void mp_result_free(mp_result *result);
 
 /**
- * Writes the defaults into options of `size` bytes. Programs call `mp_arena_options_init`.
- *
- * *Returns* `MP_OK`; `MP_ERR_INVALID` if options is NULL or the size impossible.
- */
-MP_API mp_status mp_arena_options_defaults(mp_arena_options *options, size_t size);
-
-/**
- * Opens the arena of this name, and makes it if there is none. NULL options mean the defaults. Opening it again gives
- * another handle of the same arena.
- *
- * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if it is not there and must be, or is to belong to another user, or the
- * directory is missing; `MP_ERR_ACCESS` if the file's mode refuses this process, the file belongs to a user whom the
- * options do not name, or a symbolic link is in its place; `MP_ERR_UNSUPPORTED` if it was made in another pid or time
- * namespace or by a version of libmp with another layout; `MP_ERR_INVALID`, also for a file that is no arena;
- * `MP_ERR_NO_MEMORY`; `MP_ERR_TOO_LARGE`; `MP_ERR_SYSTEM`.
- *
- * *Ownership*: free the handle with `mp_arena_free`; the name is copied. *Threads*: thread-safe. *Processes*: a forked
- * child has the handle too; a spawned one opens the arena itself.
- */
-MP_API mp_status mp_arena_open(const char *name, const mp_arena_options *options, mp_arena **out);
-
-/**
- * The queue of this name in the arena, made with these options if there is none. With NULL options it must be there.
- *
- * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_EXISTS` if the name is another kind of object's, or a queue's with
- * other options; otherwise as `mp_queue_new`.
- *
- * *Ownership*: free the handle with `mp_queue_free`; the queue stays until `mp_arena_remove`. Names are up to 255 bytes
- * of UTF-8. *Threads*: thread-safe.
- */
-MP_API mp_status mp_arena_queue(mp_arena *arena, const char *name, const mp_queue_options *options, mp_queue **out);
-
-/**
- * The lock of this name in the arena, made if there is none.
- *
- * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's; otherwise as `mp_lock_new`.
- * *Ownership*: free the handle with `mp_lock_free`; the lock stays until `mp_arena_remove`. *Threads*: thread-safe.
- */
-MP_API mp_status mp_arena_lock(mp_arena *arena, const char *name, mp_lock **out);
-
-/**
- * The recursive lock of this name in the arena, made if there is none.
- *
- * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's; otherwise as `mp_rlock_new`.
- * *Ownership*: free the handle with `mp_rlock_free`; the lock stays until `mp_arena_remove`. *Threads*: thread-safe.
- */
-MP_API mp_status mp_arena_rlock(mp_arena *arena, const char *name, mp_rlock **out);
-
-/**
- * The semaphore of this name in the arena, made with `value` permits if there is none.
- *
- * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's, or a semaphore's that was made with
- * another value or other options; otherwise as `mp_semaphore_new`. *Ownership*: free the handle with
- * `mp_semaphore_free`; the semaphore stays until `mp_arena_remove`. *Threads*: thread-safe.
- */
-MP_API mp_status mp_arena_semaphore(mp_arena *arena, const char *name, uint32_t value,
-    const mp_semaphore_options *options, mp_semaphore **out);
-
-/**
- * Takes the name away from its object, which goes with its last handle. The name is free again at once.
- *
- * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
- */
-MP_API mp_status mp_arena_remove(mp_arena *arena, const char *name);
-
-/**
- * Takes the arena's name away. Programs that have it open go on with it; who opens the name from now on makes a new
- * arena. Its memory goes with the last process that uses it.
- *
- * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_ACCESS`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM`. *Threads*: thread-safe.
- */
-MP_API mp_status mp_arena_unlink(const char *name);
-
-/**
- * Drops this handle; NULL is nothing. Objects that were found in the arena go on, with handles of their own; the arena
- * stays mapped as long as the process lives.
- *
- * *Threads*: thread-safe, but no other call may be using the handle.
- */
-MP_API void mp_arena_free(mp_arena *arena);
-
-/**
  * Makes a cancel object that is not fired.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` if `out` is NULL; `MP_ERR_NO_MEMORY`.
@@ -1384,11 +1290,6 @@ MP_API mp_status mp_token_keep(const mp_token *token);
  * *Threads*: thread-safe.
  */
 MP_API mp_status mp_token_drop(const mp_token *token);
-
-/** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
-static inline mp_status mp_arena_options_init(mp_arena_options *options) {
-    return mp_arena_options_defaults(options, sizeof *options);
-}
 
 /** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
 static inline mp_status mp_pool_options_init(mp_pool_options *options) {

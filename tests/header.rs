@@ -27,6 +27,7 @@ const ORDER: &[&str] = &[
     "lock",
     "rlock",
     "semaphore",
+    "barrier",
     "queue",
     "pool",
     "result",

@@ -272,6 +272,19 @@ impl Arena {
         unsafe { &*self.map.base().add(offset as usize).cast::<T>() }
     }
 
+    /// The `n` structs that begin at `offset`.
+    ///
+    /// # Panics
+    /// As [`Arena::at`].
+    pub fn slice_at<T: Shared>(&self, offset: u64, n: usize) -> &[T] {
+        let end = (n as u64).checked_mul(size_of::<T>() as u64).and_then(|size| size.checked_add(offset));
+        let inside = end.is_some_and(|end| end <= self.capacity());
+        let aligned = offset % align_of::<T>() as u64 == 0;
+        assert!(aligned && inside, "an offset outside the arena: {offset:#x}");
+        // SAFETY: as in `at`, for each of them.
+        unsafe { std::slice::from_raw_parts(self.map.base().add(offset as usize).cast::<T>(), n) }
+    }
+
     /// The address of `offset`.
     #[inline]
     pub fn pointer(&self, offset: u64) -> *mut u8 {

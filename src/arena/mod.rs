@@ -13,6 +13,8 @@ mod block;
 #[cfg(not(loom))]
 mod buffer;
 #[cfg(not(loom))]
+mod census;
+#[cfg(not(loom))]
 mod death;
 #[cfg(not(loom))]
 pub mod doorbell;
@@ -48,6 +50,7 @@ pub mod wait;
 pub use self::{
     block::{Block, EntryIndex},
     buffer::{Buffer, SMALL},
+    census::Census,
     death::Obituary,
     held::Entry,
     map::{Arena, Usage},

@@ -123,6 +123,11 @@ impl Token {
         Token { arena: word(0), object: word(1), serial: word(2), check: word(3) }
     }
 
+    #[cfg(test)]
+    pub(crate) fn object_bits(self) -> u64 {
+        self.object
+    }
+
     fn new(arena: &Arena, object: BlockRef, serial: u64, kind: u32) -> Token {
         let token = Token { arena: arena.id(), object: object.bits(), serial, check: 0 };
         Token { check: token.sum(arena, kind), ..token }

@@ -57,6 +57,15 @@ impl Refs {
         (self.0 >> HOLDERS_SHIFT) & HOLDERS_MASK
     }
 
+    /// How many holders a held word counts.
+    pub(crate) fn holders(self) -> u64 {
+        if self.is_held() {
+            self.count()
+        } else {
+            0
+        }
+    }
+
     pub(crate) fn is_free(self) -> bool {
         self.count() == 0
     }

@@ -43,6 +43,8 @@ pub struct Waiter<'a> {
     watch: Option<&'a AtomicU32>,
     /// The offset of the word over which this thread keeps the watch.
     watching: Option<u64>,
+    /// The longest stretch of sleep on a word that is not an owned one.
+    cap: i64,
     /// The object's learned length of spins that pay.
     spin: Option<&'a AtomicU32>,
     spun: u32,
@@ -66,6 +68,7 @@ impl<'a> Waiter<'a> {
             cancel: CANCEL.get(),
             watch: None,
             watching: None,
+            cap: CAP,
             spin: None,
             spun: 0,
             park: None,
@@ -77,6 +80,12 @@ impl<'a> Waiter<'a> {
     /// Waits for an owned word, whose watchman signs in `watch`.
     pub fn watching(mut self, watch: &'a AtomicU32) -> Waiter<'a> {
         self.watch = Some(watch);
+        self
+    }
+
+    /// Looks again after so many nanoseconds of sleep, at most a second.
+    pub fn capped(mut self, nanoseconds: i64) -> Waiter<'a> {
+        self.cap = nanoseconds.min(CAP);
         self
     }
 
@@ -153,7 +162,7 @@ impl<'a> Waiter<'a> {
                 return None;
             }
         }
-        let cap = if self.begin_watch(word) { WATCH_CAP } else { CAP };
+        let cap = if self.begin_watch(word) { WATCH_CAP } else { self.cap };
         self.slept = true;
         self.look = self.look.min(clock::now().saturating_add(cap));
         self.stretch(word, seen, self.deadline.earlier(self.look));

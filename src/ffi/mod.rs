@@ -12,6 +12,7 @@ pub mod options;
 mod region;
 
 pub mod arena;
+pub mod barrier;
 pub mod buffer;
 pub mod call;
 pub mod cancel;

@@ -1,5 +1,9 @@
-//! Synchronisation: locks and semaphores that know their owners.
+//! Synchronisation: locks, semaphores and barriers that know their owners.
 
+#[cfg(not(loom))]
+pub(crate) mod barrier;
+#[cfg(all(test, not(loom)))]
+mod barrier_model;
 #[cfg(not(loom))]
 pub mod cancel;
 #[cfg(not(loom))]
@@ -8,11 +12,13 @@ pub mod permits;
 pub mod recursive;
 #[cfg(not(loom))]
 mod rlock;
+pub mod rounds;
 #[cfg(not(loom))]
 mod semaphore;
 
 #[cfg(not(loom))]
 pub use self::{
+    barrier::Barrier,
     cancel::Cancel,
     lock::{Lock, LockCell},
     recursive::Who,

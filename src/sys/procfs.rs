@@ -80,6 +80,12 @@ fn proc_is_ours() -> bool {
     ours
 }
 
+/// Whether nothing of this process is left, not even a zombie.
+pub fn is_gone(pid: i32) -> bool {
+    // SAFETY: signal 0 only asks whether the process exists.
+    pid > 0 && unsafe { libc::kill(pid, 0) } < 0 && os::errno() == libc::ESRCH
+}
+
 /// Whether a process lives. `start_time` 0 means that it is not known. With `mapping`, as [`mapping_at`] gave it,
 /// a process whose readable memory map does not show that file has exec'ed, and counts as dead.
 ///
@@ -89,8 +95,7 @@ pub fn liveness(pid: i32, start_time: u64, mapping: Option<(u64, u64)>) -> Liven
     if pid <= 0 {
         return Liveness::Unknown;
     }
-    // SAFETY: signal 0 only asks whether the process exists.
-    if unsafe { libc::kill(pid, 0) } < 0 && os::errno() == libc::ESRCH {
+    if is_gone(pid) {
         return Liveness::Dead;
     }
     let Some(stat) = stat(pid) else { return Liveness::Unknown };
