@@ -217,7 +217,7 @@ impl<'a> Rounds<'a> {
         }
         if is_broken(self.now()) {
             let breaks = self.breaks.load(Ordering::Relaxed);
-            self.log[breaks as usize % LOG].store(round, Ordering::Release);
+            self.log[breaks as usize % self.log.len()].store(round, Ordering::Release);
             fault!("barrier.reset:noted");
             self.breaks.store(breaks.wrapping_add(1), Ordering::Release);
             fault!("barrier.reset:logged");
@@ -297,11 +297,12 @@ impl<'a> Rounds<'a> {
 
     /// Whether the round of this arrival, which is over, was a broken one.
     fn logged(&self, arrival: &Arrival) -> bool {
-        let first = self.log[arrival.breaks as usize % LOG].load(Ordering::Acquire);
-        match self.breaks.load(Ordering::Acquire).wrapping_sub(arrival.breaks) as usize {
-            0 => false,
-            since if since < LOG => first == arrival.round,
-            _ => true,
+        let since = || self.breaks.load(Ordering::Acquire).wrapping_sub(arrival.breaks) as usize;
+        if since() == 0 {
+            return false;
         }
+        // The entry is there; and it is still the one, unless the log has come round meanwhile.
+        let first = self.log[arrival.breaks as usize % self.log.len()].load(Ordering::Acquire);
+        since() >= self.log.len() || first == arrival.round
     }
 }

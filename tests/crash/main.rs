@@ -6,6 +6,7 @@
 // The modules' items are for each other.
 #![allow(unreachable_pub)]
 
+mod barriers;
 mod doorbell;
 mod faults;
 mod forks;
@@ -52,6 +53,7 @@ fn main() {
         tokens::cases,
         faults::cases,
         woken::cases,
+        barriers::cases,
         pools::cases,
         pool_storm::cases,
         pool_faults::cases,

@@ -1,4 +1,4 @@
-//! The lock word, the permits word and the event word in the model checker: every interleaving of a few threads,
+//! The lock word, the permits word, the event word and a barrier's rounds in the model checker: every interleaving of a few threads,
 //! where a wake-up that is lost shows as a deadlock. Run by
 //! `RUSTFLAGS="--cfg loom" cargo test --release --test loom_sync`.
 //!
@@ -11,6 +11,7 @@
 mod event;
 mod lock;
 mod permits;
+mod rounds;
 
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
@@ -75,13 +76,14 @@ fn every_mutant_is_caught() {
         ("event", include_str!("event.rs")),
         ("lock", include_str!("lock.rs")),
         ("permits", include_str!("permits.rs")),
+        ("rounds", include_str!("rounds.rs")),
     ];
     let mutants = |(module, source): (&'static str, &'static str)| {
         let names = source.lines().filter_map(|line| line.strip_prefix("fn mutant_")?.strip_suffix("() {"));
         names.map(move |name| format!("{module}::mutant_{name}"))
     };
     let names: Vec<String> = sources.into_iter().flat_map(mutants).collect();
-    assert!(names.len() >= 9, "{names:?}");
+    assert!(names.len() >= 12, "{names:?}");
     for name in names {
         let program = std::env::current_exe().unwrap();
         let run = std::process::Command::new(program).args(["--ignored", "--exact", &name]).output().unwrap();
