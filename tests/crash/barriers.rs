@@ -89,6 +89,18 @@ fn waiter(barrier: &Barrier, expected: Result<u32, Status>) -> Child {
     child
 }
 
+/// A child that has handles, and does nothing. Killed before it had taken over its slot, it would keep them for ten
+/// seconds.
+fn holder() -> Child {
+    let words = Words::new();
+    let child = fork(|| {
+        words.set(0, 1);
+        nap(100_000);
+    });
+    words.reaches(0, 1);
+    child
+}
+
 fn sweep() {
     Arena::get().unwrap().sweep();
 }
@@ -138,6 +150,7 @@ fn waiter_is_killed() {
     assert_eq!((barrier.waiting().unwrap(), barrier.broken().unwrap()), (0, true));
     assert_eq!(wait(&barrier), Err(Status::Broken));
     // Nobody has noticed this one before the last one comes.
+    drop(barrier);
     let barrier = Barrier::new(2).unwrap();
     waiter(&barrier, Ok(9)).kill();
     assert_eq!(wait(&barrier), Err(Status::Broken));
@@ -208,9 +221,8 @@ fn parent_and_waiter(expected: Result<u32, Status>, then: impl FnOnce(&Barrier, 
 fn other_holder_is_killed() {
     // The waiter and its sibling, which holds a handle; this process frees its own.
     parent_and_waiter(Err(Status::Broken), |barrier, _| {
-        let holder = fork(|| nap(100_000));
-        let freer = Barrier::from_token(&barrier.token()).unwrap();
-        drop(freer);
+        let holder = holder();
+        drop(Barrier::from_token(&barrier.token()).unwrap());
         // It is killed after this process has freed its handle.
         std::mem::forget(fork(|| {
             nap(300);
@@ -222,7 +234,7 @@ fn other_holder_is_killed() {
 fn other_holder_had_died() {
     let barrier = Barrier::new(2).unwrap();
     let words = Words::new();
-    let holder = fork(|| nap(100_000));
+    let holder = holder();
     let child = fork(|| {
         words.reaches(0, 1);
         assert_eq!(wait(&barrier), Err(Status::Broken));
@@ -241,7 +253,7 @@ fn kept_token() {
     let token = barrier.token();
     arena.keep(&token).unwrap();
     let child = fork(|| assert_eq!(wait(&barrier), Ok(0)));
-    let holder = fork(|| nap(100_000));
+    let holder = holder();
     wait_until("it waits", || barrier.waiting().unwrap() == 1);
     drop(barrier);
     holder.kill();
@@ -260,7 +272,9 @@ fn kept_token() {
 fn threads_may_come() {
     let barrier = Barrier::new(3).unwrap();
     std::thread::scope(|scope| {
-        (0..2).for_each(|_| drop(scope.spawn(|| wait(&barrier).unwrap())));
+        (0..2).for_each(|_| {
+            scope.spawn(|| wait(&barrier).unwrap());
+        });
         wait(&barrier).unwrap();
     });
     std::thread::scope(|scope| {
@@ -293,7 +307,7 @@ fn threads_come_after_a_death() {
 fn live_holder_may_come() {
     let barrier = Barrier::new(2).unwrap();
     let child = waiter(&barrier, Ok(0));
-    let holder = fork(|| nap(100_000));
+    let holder = holder();
     holder.kill();
     sweep();
     nap(1500);
@@ -306,7 +320,7 @@ fn late_sleepers() {
     let barrier = Barrier::new(2).unwrap();
     let pairs = |n: u32| {
         for _ in 0..n {
-            let other = fork(|| drop(wait(&barrier).unwrap()));
+            let other = fork(|| assert!(wait(&barrier).is_ok()));
             wait(&barrier).unwrap();
             other.succeeds();
             // Its end is not to break the next round.
@@ -322,7 +336,7 @@ fn late_sleepers() {
     reset.is_stopped();
     barrier.reset().unwrap();
     std::thread::scope(|scope| {
-        let many = || (0..500).for_each(|_| drop(wait(&barrier).unwrap()));
+        let many = || (0..500).for_each(|_| assert!(wait(&barrier).is_ok()));
         scope.spawn(many);
         many();
     });
@@ -363,9 +377,9 @@ fn meeting(spec: &str) -> bool {
     let work = |who: usize| {
         for _ in 0..ROUNDS {
             match wait(&barrier) {
-                Ok(_) => drop(words.add(who, 1)),
+                Ok(_) => words.add(who, 1),
                 Err(status) => return assert_eq!(status, Status::Broken),
-            }
+            };
         }
     };
     let bystander = fork(|| work(0));
@@ -426,7 +440,7 @@ fn looking(spec: &str) -> bool {
     let start = usage();
     let barrier = Barrier::new(3).unwrap();
     let dead = waiter(&barrier, Ok(9));
-    let victim = victim(spec, || drop(wait(&barrier)));
+    let victim = victim(spec, || assert!(wait(&barrier).is_err()));
     wait_until("it waits, or is dead", || barrier.waiting().unwrap() != 1 || ended(&victim));
     dead.kill();
     sweep();
@@ -451,7 +465,7 @@ fn destroying(spec: &str) -> bool {
 fn woken() {
     let start = usage();
     let barrier = Barrier::new(3).unwrap();
-    let come = || drop(wait(&barrier).unwrap());
+    let come = || assert!(wait(&barrier).is_ok());
     next_one_gets_it("barrier.wait:woken", come, || barrier.reset().unwrap(), come);
     drop(barrier);
     is_back_at(start);
