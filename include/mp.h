@@ -228,6 +228,20 @@ typedef struct mp_call mp_call;
 typedef struct mp_cancel mp_cancel;
 
 /**
+ * A condition that processes share, with its lock. Who holds the lock looks whether something is so, and waits if it
+ * is not: the lock is released for as long as the wait takes. Who changes it, under the same lock, notifies.
+ *
+ * Notifying never waits for a waiter. Waiters are notified in the order in which they came. If a process dies after it
+ * was notified and before its wait has returned, its notification passes to the next who waited then.
+ *
+ * A wait may end although nothing has changed for the one who waited: others may come first. So look in a loop:
+ *
+ *     while (!it_is_so && MP_SUCCEEDED(status))
+ *         status = mp_condition_wait(condition, timeout);
+ */
+typedef struct mp_condition mp_condition;
+
+/**
  * A lock that processes share. It belongs to the process that acquired it, whichever thread that was: a thread
  * that ends leaves it held. If the owning process ends in any way before the release, the next one who acquires
  * the lock is told by `MP_OWNER_DEAD`; nobody waits for the dead.
@@ -949,6 +963,105 @@ MP_API mp_status mp_semaphore_from_token(const mp_token *token, mp_semaphore **o
  * *Threads*: thread-safe, but no other call may be using the handle.
  */
 MP_API void mp_semaphore_free(mp_semaphore *semaphore);
+
+/**
+ * Makes a condition with the recursive lock `rlock`, or, for NULL, with one of its own.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` if `out` is NULL or `rlock` is no live handle;
+ * `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_condition_free`. The handle `rlock` remains the caller's, and may be freed at any time;
+ * the lock itself lives as long as the condition. *Threads*: thread-safe. *Processes*: a forked child has the handle
+ * too; others get one by a token.
+ */
+MP_API mp_status mp_condition_new(mp_rlock *rlock, mp_condition **out);
+
+/**
+ * Makes a condition with the plain lock `lock`. That lock belongs to a process: whichever thread of the process that has
+ * acquired it may wait and notify, and the program sees to it that it is the one which did.
+ *
+ * *Returns* and *Ownership* as for `mp_condition_new`; `lock` must not be NULL. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_condition_new_with_lock(mp_lock *lock, mp_condition **out);
+
+/**
+ * Acquires the condition's lock, waiting up to `timeout` nanoseconds.
+ *
+ * *Returns* as `mp_rlock_acquire`, or as `mp_lock_acquire` if the condition was made with a plain lock.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_condition_acquire(mp_condition *condition, int64_t timeout);
+
+/**
+ * Releases the condition's lock once.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_OWNER` if the caller does not hold it; `MP_ERR_INVALID`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_condition_release(mp_condition *condition);
+
+/**
+ * Releases the lock, however often it was acquired, waits up to `timeout` nanoseconds for a notification, and acquires
+ * the lock again as often. The caller has the lock again whatever the answer is, unless it never had it; getting it
+ * back may take longer than `timeout`, and is not cancelled.
+ *
+ * *Returns* `MP_OK` if notified, even if the time ran out before the lock was back; `MP_OWNER_DEAD`, before all that
+ * follows: whoever held the lock meanwhile died holding it, so what it protects may be half-written, and there may or
+ * may not have been a notification; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`). Without having waited:
+ * `MP_ERR_NOT_OWNER` if the caller does not hold the lock; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Threads*: thread-safe. *Processes*: a child that was forked while its parent held the lock does not hold it.
+ */
+MP_API mp_status mp_condition_wait(mp_condition *condition, int64_t timeout);
+
+/**
+ * Notifies the `n` who have waited longest, or as many as wait. They go on when the lock is free; this call waits for
+ * nobody. Notifications are not kept for who comes later.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_OWNER` if the caller does not hold the lock; `MP_ERR_INVALID`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_condition_notify(mp_condition *condition, uint32_t n);
+
+/**
+ * Notifies all who wait.
+ *
+ * *Returns* as `mp_condition_notify`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_condition_notify_all(mp_condition *condition);
+
+/**
+ * Writes the condition's token into `*out`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself,
+ * see `mp_token_keep`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_condition_token(const mp_condition *condition, mp_token *out);
+
+/**
+ * Makes a handle of the condition that a token names, lock included.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the condition has been destroyed; `MP_ERR_INVALID` if the token is NULL, not one
+ * of this family of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_condition_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_condition_from_token(const mp_token *token, mp_condition **out);
+
+/**
+ * Drops this process's handle; NULL is nothing. The condition goes with its last handle in any process. Freeing the
+ * handle does not release the lock.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_condition_free(mp_condition *condition);
 
 /**
  * Writes the defaults into options of `size` bytes. Programs call `mp_queue_options_init`.

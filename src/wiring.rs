@@ -3,7 +3,7 @@
 
 use crate::arena::held::kind;
 use crate::arena::{Arena, Entry, ObjectKind};
-use crate::{channel, pool, process};
+use crate::{channel, pool, process, sync};
 
 /// Takes apart the object at `offset`, whose last holder has gone. Idempotent: it may be done again from the
 /// start when the process that did it died.
@@ -11,6 +11,7 @@ pub(crate) fn destroy(arena: &Arena, offset: u64) {
     match arena.kind_of(offset) {
         Some(ObjectKind::Queue) => channel::destroy(arena, offset),
         Some(ObjectKind::Pool) => pool::destroy(arena, offset),
+        Some(ObjectKind::Condition) => sync::destroy_condition(arena, offset),
         // Nothing but their cells.
         Some(ObjectKind::Lock | ObjectKind::Semaphore | ObjectKind::RLock) => {}
         _ => {}
@@ -19,8 +20,10 @@ pub(crate) fn destroy(arena: &Arena, offset: u64) {
 
 /// A process that held the object at `offset` has died, perhaps between a change and the wake-ups that it owed.
 pub(crate) fn stir(arena: &Arena, offset: u64) {
-    if arena.kind_of(offset) == Some(ObjectKind::Queue) {
-        channel::stir(arena, offset);
+    match arena.kind_of(offset) {
+        Some(ObjectKind::Queue) => channel::stir(arena, offset),
+        Some(ObjectKind::Condition) => sync::stir_condition(arena, offset),
+        _ => {}
     }
 }
 
@@ -33,6 +36,7 @@ pub(crate) fn settle(arena: &Arena, entry_kind: u32, entry: &Entry) {
         kind::POOL_RESULT => pool::settle_result(arena, entry),
         kind::POOL_JOB => pool::settle_job(arena, entry),
         kind::OBJECT_PART => arena.settle_part(entry),
+        kind::LINK => arena.settle_link(entry),
         // A kind of a later version: what it names can't be given back by this one.
         _ => entry.become_kind(kind::FREE),
     }

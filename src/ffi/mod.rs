@@ -14,6 +14,7 @@ mod region;
 pub mod buffer;
 pub mod call;
 pub mod cancel;
+pub mod condition;
 pub mod lock;
 pub mod pool;
 pub mod process;

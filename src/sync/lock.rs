@@ -12,11 +12,11 @@ use crate::sys::prim::{AtomicU32, Futex, Ordering};
 /// A lock's words in the arena: with its head one cache line.
 #[repr(C)]
 #[derive(Debug)]
-struct LockCell {
+pub(super) struct LockCell {
     head: ObjectHead,
-    word: Futex,
-    watch: AtomicU32,
-    spin: AtomicU32,
+    pub(super) word: Futex,
+    pub(super) watch: AtomicU32,
+    pub(super) spin: AtomicU32,
 }
 
 shared!(LockCell);
@@ -25,7 +25,7 @@ object!(LockCell, head, ObjectKind::Lock);
 /// A lock that processes share. It belongs to the process that acquired it; any process or thread may release it.
 #[derive(Debug)]
 pub struct Lock {
-    cell: Holder<LockCell>,
+    pub(super) cell: Holder<LockCell>,
 }
 
 impl Lock {

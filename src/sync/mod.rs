@@ -1,7 +1,9 @@
-//! Synchronisation: locks and semaphores that know their owners.
+//! Synchronisation: locks, semaphores and conditions that know their owners.
 
 #[cfg(not(loom))]
 pub mod cancel;
+#[cfg(not(loom))]
+mod condition;
 #[cfg(not(loom))]
 mod lock;
 pub mod permits;
@@ -10,9 +12,14 @@ pub mod recursive;
 mod rlock;
 #[cfg(not(loom))]
 mod semaphore;
+pub mod waiters;
 
 #[cfg(not(loom))]
-pub use self::{cancel::Cancel, lock::Lock, recursive::Who, rlock::RLock, semaphore::Semaphore};
+pub(crate) use self::condition::{destroy as destroy_condition, stir as stir_condition};
+#[cfg(not(loom))]
+pub use self::{
+    cancel::Cancel, condition::Condition, lock::Lock, recursive::Who, rlock::RLock, semaphore::Semaphore,
+};
 
 #[cfg(not(loom))]
 use crate::arena::word::Ended;
