@@ -210,6 +210,17 @@
 #define MP_OVERFLOW_DROP_OLDEST 2
 
 /**
+ * Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
+ * name. It is a file in `/dev/shm` (the environment variable `MP_ARENA_DIR` names another directory) that appears
+ * whole: a creator that dies half-way leaves nothing. The arena stays until `mp_arena_unlink`, its named objects until
+ * `mp_arena_remove`, whoever lives or dies meanwhile; what dead programs have held is given back by the next program
+ * that opens it.
+ *
+ * All who may write the file trust each other. They must be in one pid namespace and one time namespace.
+ */
+typedef struct mp_arena mp_arena;
+
+/**
  * A barrier that processes share: `parties` threads of any processes wait in it until all have come, and then go on
  * together; then the next round begins.
  *
@@ -235,6 +246,20 @@ typedef struct mp_call mp_call;
  * It is this process's alone; a forked child has its own copy.
  */
 typedef struct mp_cancel mp_cancel;
+
+/**
+ * A condition that processes share, with its lock. Who holds the lock looks whether something is so, and waits if it
+ * is not: the lock is released for as long as the wait takes. Who changes it, under the same lock, notifies.
+ *
+ * Notifying never waits for a waiter. Waiters are notified in the order in which they came. If a process dies after it
+ * was notified and before its wait has returned, its notification passes to the next who waited then.
+ *
+ * A wait may end although nothing has changed for the one who waited: others may come first. So look in a loop:
+ *
+ *     while (!it_is_so && MP_SUCCEEDED(status))
+ *         status = mp_condition_wait(condition, timeout);
+ */
+typedef struct mp_condition mp_condition;
 
 /**
  * A lock that processes share. It belongs to the process that acquired it, whichever thread that was: a thread
@@ -273,6 +298,17 @@ typedef struct mp_queue mp_queue;
  * else is `MP_ERR_STATE`. It may outlive the handle of its pool.
  */
 typedef struct mp_result mp_result;
+
+/**
+ * A recursive lock that processes share. It belongs to the thread that acquired it, which may acquire it again and
+ * must release it as often. A thread that ends leaves it held; if the owning process ends in any way before the last
+ * release, the next one who acquires the lock is told by `MP_OWNER_DEAD`, and begins with a count of one; nobody waits
+ * for the dead.
+ *
+ * Programs whose threads are not the system's (Go's, those of a scheduler) name the owner themselves, by
+ * `mp_rlock_acquire_as`.
+ */
+typedef struct mp_rlock mp_rlock;
 
 /**
  * A semaphore that processes share: a number of permits. They belong to nobody: any thread of any process may
@@ -457,6 +493,30 @@ typedef struct mp_args {
     /** How many arguments. */
     size_t nargs;
 } mp_args;
+
+/** How a named arena is opened. Set up by `mp_arena_options_init`. */
+typedef struct mp_arena_options {
+    /** Set by `mp_arena_options_init`. */
+    size_t size;
+    /**
+     * How large a new arena may grow, in bytes, at least 64 MiB (less is taken for that); memory is used only as it
+     * is needed. 0 (the default): the smaller of the machine's memory and 64 GiB, as far as the limits allow. Of no
+     * meaning for an arena that is there.
+     */
+    uint64_t capacity;
+    /**
+     * The permissions of a new arena's file, whatever the umask; 0600 is the default. The owner must be able to
+     * read and write it.
+     */
+    uint32_t mode;
+    /**
+     * The user to whom the file must belong, by default this process's effective one. A new arena is made only for
+     * that.
+     */
+    uint32_t uid;
+    /** Whether the arena must be there already. Default false. */
+    bool must_exist;
+} mp_arena_options;
 
 #ifdef __cplusplus
 extern "C" {
@@ -797,6 +857,84 @@ MP_API mp_status mp_lock_from_token(const mp_token *token, mp_lock **out);
 MP_API void mp_lock_free(mp_lock *lock);
 
 /**
+ * Makes a free recursive lock.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` if `out` is NULL; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_rlock_free`. *Threads*: thread-safe. *Processes*: a forked child has the handle
+ * too; others get one by a token.
+ */
+MP_API mp_status mp_rlock_new(mp_rlock **out);
+
+/**
+ * Acquires the lock for this thread, waiting up to `timeout` nanoseconds; at once if the thread has it already.
+ *
+ * *Returns* `MP_OK`; `MP_OWNER_DEAD` (acquired, but the last owner died holding it: what the lock protects may
+ * be half-written); `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_OVERFLOW` if the thread has
+ * acquired it 4294967296 times; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Threads*: thread-safe. *Processes*: a child that was forked while its parent held the lock does not hold it.
+ */
+MP_API mp_status mp_rlock_acquire(mp_rlock *rlock, int64_t timeout);
+
+/**
+ * Releases the lock once, for this thread has it. It is free after as many releases as acquisitions.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_OWNER` if this thread does not have the lock, also if nobody has; `MP_ERR_INVALID`;
+ * `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_rlock_release(mp_rlock *rlock);
+
+/**
+ * Acquires the lock for an owner that the caller names, in place of this thread: whichever thread of this process calls
+ * with the same number is the same owner. The number means nothing in other processes. The calls of one owner must
+ * follow each other, as a thread's do.
+ *
+ * *Returns* as `mp_rlock_acquire`.
+ *
+ * *Threads*: thread-safe for different owners.
+ */
+MP_API mp_status mp_rlock_acquire_as(mp_rlock *rlock, uint64_t owner, int64_t timeout);
+
+/**
+ * Releases the lock once, for the named owner has it: see `mp_rlock_acquire_as`.
+ *
+ * *Returns* as `mp_rlock_release`.
+ *
+ * *Threads*: thread-safe for different owners.
+ */
+MP_API mp_status mp_rlock_release_as(mp_rlock *rlock, uint64_t owner);
+
+/**
+ * Writes the lock's token into `*out`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself,
+ * see `mp_token_keep`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_rlock_token(const mp_rlock *rlock, mp_token *out);
+
+/**
+ * Makes a handle of the recursive lock that a token names.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the lock has been destroyed; `MP_ERR_INVALID` if the token is NULL, not one
+ * of this family of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_rlock_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_rlock_from_token(const mp_token *token, mp_rlock **out);
+
+/**
+ * Drops this process's handle; NULL is nothing. The lock goes with its last handle in any process. Freeing the
+ * handle does not release the lock.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_rlock_free(mp_rlock *rlock);
+
+/**
  * Writes the defaults into a struct of `size` bytes. Programs call `mp_semaphore_options_init`.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` if `options` is NULL or `size` absurd. *Threads*: thread-safe.
@@ -869,6 +1007,105 @@ MP_API mp_status mp_semaphore_from_token(const mp_token *token, mp_semaphore **o
  * *Threads*: thread-safe, but no other call may be using the handle.
  */
 MP_API void mp_semaphore_free(mp_semaphore *semaphore);
+
+/**
+ * Makes a condition with the recursive lock `rlock`, or, for NULL, with one of its own.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` if `out` is NULL or `rlock` is no live handle;
+ * `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_condition_free`. The handle `rlock` remains the caller's, and may be freed at any time;
+ * the lock itself lives as long as the condition. *Threads*: thread-safe. *Processes*: a forked child has the handle
+ * too; others get one by a token.
+ */
+MP_API mp_status mp_condition_new(mp_rlock *rlock, mp_condition **out);
+
+/**
+ * Makes a condition with the plain lock `lock`. That lock belongs to a process: whichever thread of the process that has
+ * acquired it may wait and notify, and the program sees to it that it is the one which did.
+ *
+ * *Returns* and *Ownership* as for `mp_condition_new`; `lock` must not be NULL. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_condition_new_with_lock(mp_lock *lock, mp_condition **out);
+
+/**
+ * Acquires the condition's lock, waiting up to `timeout` nanoseconds.
+ *
+ * *Returns* as `mp_rlock_acquire`, or as `mp_lock_acquire` if the condition was made with a plain lock.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_condition_acquire(mp_condition *condition, int64_t timeout);
+
+/**
+ * Releases the condition's lock once.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_OWNER` if the caller does not hold it; `MP_ERR_INVALID`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_condition_release(mp_condition *condition);
+
+/**
+ * Releases the lock, however often it was acquired, waits up to `timeout` nanoseconds for a notification, and acquires
+ * the lock again as often. The caller has the lock again whatever the answer is, unless it never had it; getting it
+ * back may take longer than `timeout`, and is not cancelled.
+ *
+ * *Returns* `MP_OK` if notified, even if the time ran out before the lock was back; `MP_OWNER_DEAD`, before all that
+ * follows: whoever held the lock meanwhile died holding it, so what it protects may be half-written, and there may or
+ * may not have been a notification; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`). Without having waited:
+ * `MP_ERR_NOT_OWNER` if the caller does not hold the lock; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Threads*: thread-safe. *Processes*: a child that was forked while its parent held the lock does not hold it.
+ */
+MP_API mp_status mp_condition_wait(mp_condition *condition, int64_t timeout);
+
+/**
+ * Notifies the `n` who have waited longest, or as many as wait. They go on when the lock is free; this call waits for
+ * nobody. Notifications are not kept for who comes later.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_OWNER` if the caller does not hold the lock; `MP_ERR_INVALID`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_condition_notify(mp_condition *condition, uint32_t n);
+
+/**
+ * Notifies all who wait.
+ *
+ * *Returns* as `mp_condition_notify`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_condition_notify_all(mp_condition *condition);
+
+/**
+ * Writes the condition's token into `*out`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself,
+ * see `mp_token_keep`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_condition_token(const mp_condition *condition, mp_token *out);
+
+/**
+ * Makes a handle of the condition that a token names, lock included.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the condition has been destroyed; `MP_ERR_INVALID` if the token is NULL, not one
+ * of this family of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_condition_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_condition_from_token(const mp_token *token, mp_condition **out);
+
+/**
+ * Drops this process's handle; NULL is nothing. The condition goes with its last handle in any process. Freeing the
+ * handle does not release the lock.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_condition_free(mp_condition *condition);
 
 /**
  * Makes a barrier for `parties` threads.
@@ -1228,6 +1465,88 @@ MP_API mp_status mp_result_progress(const mp_result *result, size_t *done, size_
 MP_API void mp_result_free(mp_result *result);
 
 /**
+ * Writes the defaults into options of `size` bytes. Programs call `mp_arena_options_init`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if options is NULL or the size impossible.
+ */
+MP_API mp_status mp_arena_options_defaults(mp_arena_options *options, size_t size);
+
+/**
+ * Opens the arena of this name, and makes it if there is none. NULL options mean the defaults. Opening it again gives
+ * another handle of the same arena.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if it is not there and must be, or is to belong to another user, or the
+ * directory is missing; `MP_ERR_ACCESS` if the file's mode refuses this process, the file belongs to a user whom the
+ * options do not name, or a symbolic link is in its place; `MP_ERR_UNSUPPORTED` if it was made in another pid or time
+ * namespace or by a version of libmp with another layout; `MP_ERR_INVALID`, also for a file that is no arena;
+ * `MP_ERR_NO_MEMORY`; `MP_ERR_TOO_LARGE`; `MP_ERR_SYSTEM`.
+ *
+ * *Ownership*: free the handle with `mp_arena_free`; the name is copied. *Threads*: thread-safe. *Processes*: a forked
+ * child has the handle too; a spawned one opens the arena itself.
+ */
+MP_API mp_status mp_arena_open(const char *name, const mp_arena_options *options, mp_arena **out);
+
+/**
+ * The queue of this name in the arena, made with these options if there is none. With NULL options it must be there.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_EXISTS` if the name is another kind of object's, or a queue's with
+ * other options; otherwise as `mp_queue_new`.
+ *
+ * *Ownership*: free the handle with `mp_queue_free`; the queue stays until `mp_arena_remove`. Names are up to 255 bytes
+ * of UTF-8. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_queue(mp_arena *arena, const char *name, const mp_queue_options *options, mp_queue **out);
+
+/**
+ * The lock of this name in the arena, made if there is none.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's; otherwise as `mp_lock_new`.
+ * *Ownership*: free the handle with `mp_lock_free`; the lock stays until `mp_arena_remove`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_lock(mp_arena *arena, const char *name, mp_lock **out);
+
+/**
+ * The recursive lock of this name in the arena, made if there is none.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's; otherwise as `mp_rlock_new`.
+ * *Ownership*: free the handle with `mp_rlock_free`; the lock stays until `mp_arena_remove`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_rlock(mp_arena *arena, const char *name, mp_rlock **out);
+
+/**
+ * The semaphore of this name in the arena, made with `value` permits if there is none.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's, or a semaphore's that was made with
+ * another value or other options; otherwise as `mp_semaphore_new`. *Ownership*: free the handle with
+ * `mp_semaphore_free`; the semaphore stays until `mp_arena_remove`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_semaphore(mp_arena *arena, const char *name, uint32_t value,
+    const mp_semaphore_options *options, mp_semaphore **out);
+
+/**
+ * Takes the name away from its object, which goes with its last handle. The name is free again at once.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_remove(mp_arena *arena, const char *name);
+
+/**
+ * Takes the arena's name away. Programs that have it open go on with it; who opens the name from now on makes a new
+ * arena. Its memory goes with the last process that uses it.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_ACCESS`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_unlink(const char *name);
+
+/**
+ * Drops this handle; NULL is nothing. Objects that were found in the arena go on, with handles of their own; the arena
+ * stays mapped as long as the process lives.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_arena_free(mp_arena *arena);
+
+/**
  * Makes a cancel object that is not fired.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` if `out` is NULL; `MP_ERR_NO_MEMORY`.
@@ -1290,6 +1609,11 @@ MP_API mp_status mp_token_keep(const mp_token *token);
  * *Threads*: thread-safe.
  */
 MP_API mp_status mp_token_drop(const mp_token *token);
+
+/** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
+static inline mp_status mp_arena_options_init(mp_arena_options *options) {
+    return mp_arena_options_defaults(options, sizeof *options);
+}
 
 /** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
 static inline mp_status mp_pool_options_init(mp_pool_options *options) {

@@ -12,6 +12,7 @@ pub(crate) fn destroy(arena: &Arena, offset: u64) {
         Some(ObjectKind::Queue) => channel::destroy(arena, offset),
         Some(ObjectKind::Pool) => pool::destroy(arena, offset),
         Some(ObjectKind::Barrier) => sync::barrier::destroy(arena, offset),
+        Some(ObjectKind::Condition) => sync::condition::destroy(arena, offset),
         // Nothing but their cells.
         Some(ObjectKind::Lock | ObjectKind::Semaphore | ObjectKind::RLock) => {}
         _ => {}
@@ -23,6 +24,7 @@ pub(crate) fn stir(arena: &Arena, offset: u64) {
     match arena.kind_of(offset) {
         Some(ObjectKind::Queue) => channel::stir(arena, offset),
         Some(ObjectKind::Barrier) => sync::barrier::stir(arena, offset),
+        Some(ObjectKind::Condition) => sync::condition::stir(arena, offset),
         _ => {}
     }
 }
@@ -37,6 +39,7 @@ pub(crate) fn settle(arena: &Arena, entry_kind: u32, entry: &Entry) {
         kind::POOL_JOB => pool::settle_job(arena, entry),
         kind::OBJECT_PART => arena.settle_part(entry),
         kind::NAME => arena.settle_name(entry),
+        kind::LINK => arena.settle_link(entry),
         // A kind of a later version: what it names can't be given back by this one.
         _ => entry.become_kind(kind::FREE),
     }

@@ -39,6 +39,8 @@ pub mod kind {
     /// The object `a`, of which this is a holder, is being entered in the directory of names, or taken out: the
     /// directory's word is at `c`.
     pub const NAME: u32 = 15;
+    /// The object `a`, of which this is a holder, is being linked to another object: that object's word is at `c`.
+    pub const LINK: u32 = 16;
 }
 
 /// An entry of a held table.

@@ -39,13 +39,21 @@ pub(crate) enum What {
 const CHUNK_VERDICT: u64 = u64::MAX;
 /// The kind that leads to it.
 pub(crate) const CHUNK: u32 = u32::MAX;
+/// The verdict of an operation whose entry is a word that names the target: zero if it was done.
+const LINK_VERDICT: u64 = u64::MAX - 1;
+/// The kind that leads to it.
+const LINK: u32 = u32::MAX - 1;
 
 impl Journal {
     fn open(&self, what: What, number: u32, target: u64, entry: u64, done: u32, not_done: u32) {
         self.what.store(what as u32, Ordering::Relaxed);
         self.target.store(target, Ordering::Relaxed);
         self.entry.store(entry, Ordering::Relaxed);
-        let verdict = if done == CHUNK { CHUNK_VERDICT } else { u64::from(done) << 32 | u64::from(not_done) };
+        let verdict = match done {
+            CHUNK => CHUNK_VERDICT,
+            LINK => LINK_VERDICT,
+            _ => u64::from(done) << 32 | u64::from(not_done),
+        };
         self.verdict.store(verdict, Ordering::Relaxed);
         self.last.store(number, Ordering::Relaxed);
         self.open.store(number, Ordering::Release);
@@ -149,6 +157,27 @@ impl Arena {
         Some(new)
     }
 
+    /// Changes the reference word at `target`, of which the word `link` is a holder, and clears `link`. False if
+    /// `change` refused; then both are left alone.
+    pub(crate) fn change_linked(
+        &self,
+        tables: &mut Tables,
+        target: u64,
+        link: &AtomicU64,
+        change: impl Fn(Refs) -> Option<Refs>,
+    ) -> bool {
+        let operation = self.operation(tables, What::Refs, target, self.offset_of(link), LINK, 0);
+        let Some(new) = operation.exchange(change) else { return false };
+        fault!("arena.link:lowered");
+        link.store(0, Ordering::Release);
+        fault!("arena.link:cleared");
+        // Whether or not the word still tells after this: what follows is that `link` is zero, and it is.
+        if new.is_free() {
+            self.after_free(BlockRef::new(target, new.generation()));
+        }
+        true
+    }
+
     /// Records that others have seen this operation done.
     fn confirm(&self, actor: Actor) {
         if actor.slot == 0 {
@@ -181,8 +210,8 @@ impl Arena {
             let named = now.actor() == actor;
             let done =
                 named || (what != What::Run as u32 && journal.confirmed.load(Ordering::Acquire) == open);
-            if verdict == CHUNK_VERDICT {
-                if !done {
+            if verdict == CHUNK_VERDICT || verdict == LINK_VERDICT {
+                if done == (verdict == LINK_VERDICT) {
                     self.at::<AtomicU64>(entry).store(0, Ordering::Release);
                 }
             } else if entry != 0 {

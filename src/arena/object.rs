@@ -286,6 +286,20 @@ impl<T: Object> Holder<T> {
         Holder::of(arena, object)
     }
 
+    /// Gives this holder to another object that this process holds, by one store into that object's `word`. Killed
+    /// before the store, the holder is dropped by the entry `LINK`; after it, it is the other object's, which drops it
+    /// by [`Arena::drop_link`] when it is taken apart.
+    pub fn give_to(self, word: &AtomicU64) {
+        let entry = self.arena.my_entry(self.entry);
+        entry.turn(entry_kind::LINK, 0, self.arena.offset_of(word));
+        fault!("arena.link:noted");
+        word.store(self.object.bits(), Ordering::SeqCst);
+        fault!("arena.link:stored");
+        entry.become_kind(entry_kind::FREE);
+        self.arena.return_entry(self.entry);
+        std::mem::forget(self);
+    }
+
     /// One more holder of an object of this kind that something else holds meanwhile.
     pub fn of(arena: &'static Arena, object: BlockRef) -> Result<Holder<T>> {
         let entry = arena.share_holder(object)?;
@@ -412,6 +426,36 @@ impl Arena {
         self.settle_entry(entry);
         self.return_entry(index);
         taken.map(drop).ok_or_else(|| Error::new(Status::Overflow, "the token is not kept"))
+    }
+
+    /// A holder that was being given to an object: it is that object's if the object's word names it.
+    pub(crate) fn settle_link(&self, entry: &Entry) {
+        let (object, _, word) = entry.words();
+        let given = self.at::<AtomicU64>(word).load(Ordering::Acquire) == object;
+        entry.become_kind(if given { entry_kind::FREE } else { entry_kind::HANDLE });
+    }
+
+    /// Drops the holder that an object's `word` names, and clears the word, in one detectable step. The object that it
+    /// names is of a kind that needs no taking apart.
+    pub(crate) fn drop_link(&self, word: &AtomicU64) {
+        let object = BlockRef::from_bits(word.load(Ordering::Acquire));
+        if object.is_none() {
+            return;
+        }
+        let same =
+            |now: Refs| (now.generation() == object.generation()).then(|| now.lowered_to_free()).flatten();
+        let lowered = self.locates(object) && {
+            let mut tables = self.tables.lock();
+            self.change_linked(&mut tables, object.offset(), word, same)
+        };
+        if !lowered {
+            word.store(0, Ordering::Release);
+        }
+    }
+
+    /// The kind of the object that a reference names, if there is one.
+    pub fn kind_of_object(&self, object: BlockRef) -> Option<ObjectKind> {
+        (!object.is_none() && self.locates(object)).then(|| self.kind_of(object.offset())).flatten()
     }
 
     /// The words of an object that a held entry names.

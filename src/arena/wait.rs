@@ -52,6 +52,8 @@ pub struct Waiter<'a> {
     slept: bool,
     /// When to look after the owner, on the monotonic clock. Signals may end every sleep before that.
     look: i64,
+    /// The last sleep ended a whole stretch.
+    slept_long: bool,
 }
 
 /// Spins are counted in pauses; none longer than this.
@@ -74,6 +76,7 @@ impl<'a> Waiter<'a> {
             park: None,
             slept: false,
             look: i64::MAX,
+            slept_long: false,
         }
     }
 
@@ -99,6 +102,11 @@ impl<'a> Waiter<'a> {
     pub fn uncancelled(mut self) -> Waiter<'a> {
         self.cancel = None;
         self
+    }
+
+    /// Whether the last sleep was the end of a whole stretch: time to look after others.
+    pub fn slept_long(&self) -> bool {
+        self.slept_long
     }
 
     fn cancelled(&self) -> bool {
@@ -166,7 +174,8 @@ impl<'a> Waiter<'a> {
         self.slept = true;
         self.look = self.look.min(clock::now().saturating_add(cap));
         self.stretch(word, seen, self.deadline.earlier(self.look));
-        if clock::now() >= self.look {
+        self.slept_long = clock::now() >= self.look;
+        if self.slept_long {
             self.look = i64::MAX;
             self.look_after(word, seen);
         }
@@ -272,6 +281,20 @@ pub fn acquire(
         return waiter.try_word(word, me);
     }
     word::acquire(word, me, &mut waiter)
+}
+
+/// Takes an owned word for this process, however long that takes: nothing cancels it.
+pub fn acquire_at_any_rate(arena: &Arena, word: &Futex, watch: &AtomicU32, spin: &AtomicU32) -> Acquired {
+    let me = arena.me().bits();
+    if word::try_acquire(word, me) {
+        return Acquired::Clean;
+    }
+    let mut waiter = Waiter::new(arena, Deadline::Never).watching(watch).spinning(spin).uncancelled();
+    loop {
+        if let Ok(acquired) = word::acquire(word, me, &mut waiter) {
+            return acquired;
+        }
+    }
 }
 
 /// Takes one of the library's own short locks: spins a little, can't be cancelled.

@@ -16,6 +16,7 @@ pub mod barrier;
 pub mod buffer;
 pub mod call;
 pub mod cancel;
+pub mod condition;
 pub mod lock;
 pub mod pool;
 pub mod process;

@@ -14,9 +14,9 @@ use crate::sys::prim::{AtomicU32, Futex, Ordering};
 #[derive(Debug)]
 pub struct LockCell {
     head: ObjectHead,
-    word: Futex,
-    watch: AtomicU32,
-    spin: AtomicU32,
+    pub(super) word: Futex,
+    pub(super) watch: AtomicU32,
+    pub(super) spin: AtomicU32,
 }
 
 shared!(LockCell);
@@ -41,7 +41,7 @@ impl Near<LockCell> {
 /// A lock that processes share. It belongs to the process that acquired it; any process or thread may release it.
 #[derive(Debug)]
 pub struct Lock {
-    cell: Holder<LockCell>,
+    pub(super) cell: Holder<LockCell>,
 }
 
 impl Lock {

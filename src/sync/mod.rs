@@ -1,4 +1,4 @@
-//! Synchronisation: locks, semaphores and barriers that know their owners.
+//! Synchronisation: locks, semaphores, conditions, events and barriers that know their owners.
 
 #[cfg(not(loom))]
 pub(crate) mod barrier;
@@ -6,6 +6,8 @@ pub(crate) mod barrier;
 mod barrier_model;
 #[cfg(not(loom))]
 pub mod cancel;
+#[cfg(not(loom))]
+pub(crate) mod condition;
 #[cfg(not(loom))]
 mod lock;
 pub mod permits;
@@ -15,11 +17,13 @@ mod rlock;
 pub mod rounds;
 #[cfg(not(loom))]
 mod semaphore;
+pub mod waiters;
 
 #[cfg(not(loom))]
 pub use self::{
     barrier::Barrier,
     cancel::Cancel,
+    condition::Condition,
     lock::{Lock, LockCell},
     recursive::Who,
     rlock::RLock,
