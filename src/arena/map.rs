@@ -7,7 +7,7 @@ use super::slot::{Owner, Slot};
 use crate::error::{Error, Result, Status};
 use crate::sys::fork::LocalLock;
 use crate::sys::memfd::{self, SharedMap};
-use crate::sys::prim::{AtomicU32, AtomicU64, Futex, Ordering};
+use crate::sys::prim::{AtomicU32, Futex, Ordering};
 use crate::sys::{procfs, shmfile};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicPtr;
@@ -34,8 +34,6 @@ pub struct Arena {
     /// On a page that fork wipes: this process's owner bits.
     me: &'static AtomicU32,
     pub(crate) tables: LocalLock<Tables>,
-    /// Which park records of this process's slot are in use.
-    pub(crate) parks: AtomicU64,
     /// The slot that the prepare handler made for the child of the fork under way, as an owner word; 0 if none.
     pub(super) prepared: AtomicU32,
     /// The named arena that was opened before this one.
@@ -129,7 +127,6 @@ impl Arena {
             map,
             me,
             tables: LocalLock::new(tables),
-            parks: AtomicU64::new(0),
             prepared: AtomicU32::new(0),
             next: AtomicPtr::new(std::ptr::null_mut()),
         })

@@ -44,6 +44,8 @@ mod slab;
 #[cfg(not(loom))]
 mod slot;
 #[cfg(not(loom))]
+mod spin;
+#[cfg(not(loom))]
 pub mod wait;
 
 #[cfg(not(loom))]

@@ -283,7 +283,6 @@ extern "C" fn parent() {
 
 extern "C" fn child() {
     for arena in each_arena() {
-        arena.parks.store(0, Ordering::Relaxed);
         arena.take_over(Owner::of_word(arena.prepared.load(Ordering::Relaxed)));
         arena.tables.release_after_fork();
     }

@@ -12,11 +12,12 @@
 
 use super::event;
 use super::slot::{Owner, OWNED_WORD};
+use super::spin::Spin;
 use super::word::{self, Acquired, Ended, Sleeper};
 use super::Arena;
 use crate::sys::clock::{self, Deadline};
 use crate::sys::futex::{self, Slept};
-use crate::sys::prim::{fence, AtomicU32, AtomicU64, Futex, Ordering};
+use crate::sys::prim::{fence_after_exchange, AtomicU32, AtomicU64, Futex, Ordering};
 
 const CAP: i64 = 1_000_000_000;
 const WATCH_CAP: i64 = 50_000_000;
@@ -45,9 +46,7 @@ pub struct Waiter<'a> {
     watching: Option<u64>,
     /// The longest stretch of sleep on a word that is not an owned one.
     cap: i64,
-    /// The object's learned length of spins that pay.
-    spin: Option<&'a AtomicU32>,
-    spun: u32,
+    spin: Spin<'a>,
     park: Option<usize>,
     slept: bool,
     /// When to look after the owner, on the monotonic clock. Signals may end every sleep before that.
@@ -55,11 +54,6 @@ pub struct Waiter<'a> {
     /// The last sleep ended a whole stretch.
     slept_long: bool,
 }
-
-/// Spins are counted in pauses; none longer than this.
-const MAX_SPIN: u32 = 3000;
-const MIN_SPIN: u32 = 16;
-const PAUSES: u32 = 8;
 
 impl<'a> Waiter<'a> {
     /// For a wait until `deadline`, which this thread's cancel object ends too.
@@ -71,8 +65,7 @@ impl<'a> Waiter<'a> {
             watch: None,
             watching: None,
             cap: CAP,
-            spin: None,
-            spun: 0,
+            spin: Spin::new(),
             park: None,
             slept: false,
             look: i64::MAX,
@@ -92,9 +85,9 @@ impl<'a> Waiter<'a> {
         self
     }
 
-    /// Learns in `spin` how long to spin.
-    pub fn spinning(mut self, spin: &'a AtomicU32) -> Waiter<'a> {
-        self.spin = Some(spin);
+    /// Spins before it sleeps, as is the habit of the object, kept in `habit`.
+    pub fn spinning(mut self, habit: &'a AtomicU32) -> Waiter<'a> {
+        self.spin.by(habit);
         self
     }
 
@@ -111,23 +104,6 @@ impl<'a> Waiter<'a> {
 
     fn cancelled(&self) -> bool {
         self.cancel.is_some_and(|word| word.load(Ordering::SeqCst) != 0)
-    }
-
-    /// How many pauses this wait may spin: twice what has paid lately.
-    fn budget(&self) -> u32 {
-        match self.spin {
-            Some(spin) => (spin.load(Ordering::Relaxed) * 2).clamp(MIN_SPIN, MAX_SPIN),
-            None => MIN_SPIN,
-        }
-    }
-
-    fn learn(&self) {
-        let Some(spin) = self.spin else { return };
-        let known = spin.load(Ordering::Relaxed);
-        let next = if self.slept { known - known / 8 } else { known - known / 8 + (self.spun + PAUSES) / 8 };
-        if next != known {
-            spin.store(next.min(MAX_SPIN), Ordering::Relaxed);
-        }
     }
 
     fn begin_watch(&mut self, word: &Futex) -> bool {
@@ -157,24 +133,26 @@ impl<'a> Waiter<'a> {
         if self.cancelled() {
             return Some(Ended::Cancelled);
         }
-        if self.deadline.passed() {
+        let now = clock::now();
+        if self.deadline.is_before(now) {
             // Short waits, one after the other, must find a dead owner too.
             return if self.slept && self.look_after(word, seen) { None } else { Some(Ended::TimedOut) };
         }
         if self.park.is_none() {
-            self.park = self.arena.park(word, self.watch.is_some());
+            self.park = self.arena.park(word, self.watch.is_some(), now as u64);
             crate::fault!("wait.park:recorded");
             // Either who settles the owner finds the record, or the owner is seen to be dead here.
-            fence(Ordering::SeqCst);
+            fence_after_exchange();
             if self.watch.is_some() && self.arena.is_dead(Owner::of_word(seen)) {
                 return None;
             }
         }
         let cap = if self.begin_watch(word) { WATCH_CAP } else { self.cap };
         self.slept = true;
-        self.look = self.look.min(clock::now().saturating_add(cap));
-        self.stretch(word, seen, self.deadline.earlier(self.look));
-        self.slept_long = clock::now() >= self.look;
+        self.look = self.look.min(now.saturating_add(cap));
+        // A time that has passed ends the sleep as such, even where signals or wake-ups ended all before.
+        let ended = self.stretch(word, seen, self.deadline.earlier(self.look));
+        self.slept_long = ended == Slept::TimedOut && clock::now() >= self.look;
         if self.slept_long {
             self.look = i64::MAX;
             self.look_after(word, seen);
@@ -226,14 +204,7 @@ impl<'a> Sleeper for Waiter<'a> {
     }
 
     fn spin(&mut self) -> bool {
-        if self.slept || self.spun >= self.budget() || self.deadline == Deadline::Now {
-            return false;
-        }
-        for _ in 0..PAUSES {
-            std::hint::spin_loop();
-        }
-        self.spun += PAUSES;
-        true
+        !self.slept && self.spin.go_on(self.watch.is_some(), || self.deadline.left())
     }
 
     fn sleep(&mut self, word: &Futex, seen: u32) -> Option<Ended> {
@@ -247,9 +218,7 @@ impl<'a> Sleeper for Waiter<'a> {
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        if self.slept || self.spun != 0 {
-            self.learn();
-        }
+        self.spin.learn(self.slept);
         if let Some(record) = self.park.take() {
             self.arena.unpark(record);
         }
@@ -272,10 +241,22 @@ pub fn acquire(
     spin: &AtomicU32,
     deadline: Deadline,
 ) -> Result<Acquired, Ended> {
-    let me = arena.me().bits();
-    if word::try_acquire(word, me) {
+    if word::try_acquire(word, arena.me().bits()) {
         return Ok(Acquired::Clean);
     }
+    acquire_slowly(arena, word, watch, spin, deadline)
+}
+
+/// The same for who has tried.
+#[cold]
+pub fn acquire_slowly(
+    arena: &Arena,
+    word: &Futex,
+    watch: &AtomicU32,
+    spin: &AtomicU32,
+    deadline: Deadline,
+) -> Result<Acquired, Ended> {
+    let me = arena.me().bits();
     let mut waiter = Waiter::new(arena, deadline).watching(watch).spinning(spin);
     if deadline == Deadline::Now {
         return waiter.try_word(word, me);
@@ -308,8 +289,8 @@ pub fn acquire_internal(
     if word::try_acquire(word, me) {
         return Ok(Acquired::Clean);
     }
-    let spin = AtomicU32::new(200);
-    let mut waiter = Waiter::new(arena, deadline).watching(watch).spinning(&spin).uncancelled();
+    let habit = AtomicU32::new(0);
+    let mut waiter = Waiter::new(arena, deadline).watching(watch).spinning(&habit).uncancelled();
     word::acquire(word, me, &mut waiter)
 }
 
@@ -326,7 +307,7 @@ fn release_slowly(arena: &Arena, word: &Futex) -> bool {
     let owner = Owner::of_word(seen);
     // The next one is to be told, though another process releases for the dead one.
     let died = !owner.is_none() && owner != arena.me() && arena.investigate(owner);
-    let record = if seen & word::WAITERS != 0 { arena.park(word, false) } else { None };
+    let record = if seen & word::WAITERS != 0 { arena.park(word, false, 0) } else { None };
     let released = word::release(word, if died { word::OWNER_DIED } else { 0 });
     if let Some(record) = record {
         arena.unpark(record);
@@ -340,7 +321,7 @@ pub fn notify(arena: &Arena, event: &Futex, n: u32) {
     if !event::is_awaited(event) {
         return;
     }
-    let record = arena.park(event, false);
+    let record = arena.park(event, false, 0);
     event::notify(event, n);
     if let Some(record) = record {
         arena.unpark(record);
@@ -348,30 +329,24 @@ pub fn notify(arena: &Arena, event: &Futex, n: u32) {
 }
 
 impl Arena {
-    /// Records that this thread sleeps on `word`, or owes it a wake-up. `owned`: it sleeps on a lock word.
-    pub(crate) fn park(&self, word: &Futex, owned: bool) -> Option<usize> {
-        let offset = self.find_offset(word)?;
-        let mut used = self.parks.load(Ordering::Relaxed);
-        let record = loop {
-            let record = (!used).trailing_zeros() as usize;
-            if record >= super::slot::PARKS {
-                return None;
-            }
-            match self.parks.compare_exchange(used, used | 1 << record, Ordering::Acquire, Ordering::Relaxed)
-            {
-                Ok(_) => break record,
-                Err(now) => used = now,
-            }
+    /// Records that this thread sleeps on `word` since `since`, or, with 0, owes it a wake-up. `owned`: it sleeps on a
+    /// lock word. Ends with an exchange, if it answers a record.
+    pub(crate) fn park(&self, word: &Futex, owned: bool, since: u64) -> Option<usize> {
+        let record = self.find_offset(word)? | if owned { OWNED_WORD } else { 0 };
+        // One exchange both takes the record and writes it.
+        let free = |park: &super::slot::Park| {
+            park.word.load(Ordering::Relaxed) == 0
+                && park.word.compare_exchange(0, record, Ordering::SeqCst, Ordering::Relaxed).is_ok()
         };
-        let park = &self.my_slot().parks[record];
-        park.since.store(clock::now() as u64, Ordering::Relaxed);
-        park.word.store(offset | if owned { OWNED_WORD } else { 0 }, Ordering::SeqCst);
-        Some(record)
+        let parks = &self.my_slot().parks;
+        let index = parks.iter().position(free)?;
+        parks[index].since.store(since, Ordering::Relaxed);
+        Some(index)
     }
 
     /// Ends such a record.
+    #[inline]
     pub(crate) fn unpark(&self, record: usize) {
         self.my_slot().parks[record].word.store(0, Ordering::Release);
-        self.parks.fetch_and(!(1 << record), Ordering::Release);
     }
 }

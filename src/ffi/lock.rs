@@ -67,7 +67,7 @@ pub unsafe extern "C" fn mp_lock_acquire(lock: *mut mp_lock, timeout: i64) -> mp
 #[inline(never)]
 unsafe extern "C" fn acquire(lock: *mut mp_lock, timeout: i64) -> mp_status {
     // SAFETY: as for `mp_lock_acquire`.
-    guard(|| unsafe { handle::get(lock, "lock") }?.acquire(Deadline::after(timeout)))
+    guard(|| unsafe { handle::get(lock, "lock") }?.acquire_slowly(Deadline::after(timeout)))
 }
 
 /// Releases the lock, whoever holds it: any thread of any process may do so.

@@ -129,7 +129,7 @@ pub unsafe extern "C" fn mp_semaphore_acquire(semaphore: *mut mp_semaphore, time
 #[inline(never)]
 unsafe extern "C" fn acquire(semaphore: *mut mp_semaphore, timeout: i64) -> mp_status {
     // SAFETY: as for `mp_semaphore_acquire`.
-    guard(|| unsafe { handle::get(semaphore, "semaphore") }?.acquire(Deadline::after(timeout)))
+    guard(|| unsafe { handle::get(semaphore, "semaphore") }?.acquire_slowly(Deadline::after(timeout)))
 }
 
 /// Gives `n` permits, and wakes as many waiters.

@@ -76,10 +76,11 @@ impl Lock {
         self.acquire_slowly(deadline)
     }
 
+    /// The same for who has tried.
     #[cold]
-    fn acquire_slowly(&self, deadline: Deadline) -> Result<Status> {
+    pub fn acquire_slowly(&self, deadline: Deadline) -> Result<Status> {
         let (arena, cell) = (self.cell.live()?, self.cell.body());
-        match wait::acquire(arena, &cell.word, &cell.watch, &cell.spin, deadline) {
+        match wait::acquire_slowly(arena, &cell.word, &cell.watch, &cell.spin, deadline) {
             Ok(Acquired::Clean) => Ok(Status::Ok),
             Ok(Acquired::OwnerDead) => {
                 // What else the dead one held is given back, and who slept on its behalf is woken.

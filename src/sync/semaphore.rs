@@ -107,10 +107,12 @@ impl Semaphore {
         self.acquire_slowly(deadline)
     }
 
+    /// The same for who has tried.
     #[cold]
-    fn acquire_slowly(&self, deadline: Deadline) -> Result<()> {
+    pub fn acquire_slowly(&self, deadline: Deadline) -> Result<()> {
         let mut waiter = Waiter::new(self.cell.live()?, deadline).spinning(&self.cell.body().spin);
         let acquired = match deadline {
+            Deadline::Now if permits::take(&self.cell.word) => Ok(()),
             Deadline::Now => Err(waiter.try_ended()),
             _ => permits::acquire(&self.cell.word, &mut waiter),
         };
@@ -122,7 +124,7 @@ impl Semaphore {
         let arena = self.cell.live()?;
         let waited_for = permits::waited_for(self.cell.word.load(Ordering::Relaxed));
         // The record says that wake-ups are due, in case this process dies before it has given them.
-        let record = waited_for.then(|| arena.park(&self.cell.word, false)).flatten();
+        let record = waited_for.then(|| arena.park(&self.cell.word, false, 0)).flatten();
         let max = self.cell.max.load(Ordering::Relaxed);
         let released = permits::release(&self.cell.word, n, max);
         if let Some(record) = record {

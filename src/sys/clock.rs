@@ -1,11 +1,42 @@
 //! Time: one absolute deadline on the monotonic clock per call.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 /// Nanoseconds on the monotonic clock.
 pub fn now() -> i64 {
     let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `t` is a live timespec; CLOCK_MONOTONIC always exists.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut t) };
     t.tv_sec * 1_000_000_000 + t.tv_nsec
+}
+
+/// How many pauses of a spin loop take so many nanoseconds, about; none where there is only one processor, for a
+/// thread that spins there keeps all others from going on.
+pub fn pauses(nanoseconds: u32) -> u32 {
+    let per_microsecond = match PAUSES.load(Ordering::Relaxed) {
+        0 => measure_pauses(),
+        known => known - 1,
+    };
+    (u64::from(nanoseconds) * u64::from(per_microsecond) / 1000) as u32
+}
+
+/// One more than how many pauses make a microsecond; 0 if that has not been measured yet.
+static PAUSES: AtomicU32 = AtomicU32::new(0);
+
+/// Takes some microseconds, once.
+#[cold]
+fn measure_pauses() -> u32 {
+    const SOME: i64 = 64;
+    let took = || {
+        let start = now();
+        (0..SOME).for_each(|_| std::hint::spin_loop());
+        (now() - start).max(1)
+    };
+    // The shortest: the others were interrupted.
+    let shortest = (0..4).map(|_| took()).min().unwrap_or(1);
+    let count = if super::cpu::online() > 1 { (SOME * 1000 / shortest).clamp(1, 10_000) } else { 0 };
+    PAUSES.store(count as u32 + 1, Ordering::Relaxed);
+    count as u32
 }
 
 /// The timeout that means "for ever".
@@ -41,6 +72,24 @@ impl Deadline {
             Deadline::Never => false,
             Deadline::Now => true,
             Deadline::At(t) => now() >= t,
+        }
+    }
+
+    /// Whether it has passed at a time on the monotonic clock.
+    pub fn is_before(self, now: i64) -> bool {
+        match self {
+            Deadline::Never => false,
+            Deadline::Now => true,
+            Deadline::At(t) => now >= t,
+        }
+    }
+
+    /// How many nanoseconds are left, from now on.
+    pub fn left(self) -> i64 {
+        match self {
+            Deadline::Never => i64::MAX,
+            Deadline::Now => 0,
+            Deadline::At(t) => t - now(),
         }
     }
 

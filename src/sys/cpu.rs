@@ -24,7 +24,8 @@ fn affinity() -> Option<u32> {
     (written > 0).then(|| mask.iter().map(|word| word.count_ones()).sum())
 }
 
-fn online() -> u32 {
+/// The processors that the machine has in use.
+pub(super) fn online() -> u32 {
     // SAFETY: sysconf only answers a number.
     unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }.max(1) as u32
 }
