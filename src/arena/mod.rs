@@ -54,6 +54,8 @@ pub use self::{
 };
 
 #[cfg(not(loom))]
+pub(crate) use self::backing::refuse_beyond_memory;
+#[cfg(not(loom))]
 pub(crate) use self::object::object;
 
 #[cfg(not(loom))]

@@ -11,10 +11,13 @@ pub mod handle;
 pub mod options;
 mod region;
 
+pub mod array;
+pub mod atomic;
 pub mod buffer;
 pub mod call;
 pub mod cancel;
 pub mod lock;
+pub mod memory;
 pub mod pool;
 pub mod process;
 pub mod queue;
@@ -25,3 +28,4 @@ pub mod semaphore;
 pub mod status;
 pub mod token;
 pub mod types;
+pub mod value;
