@@ -72,6 +72,20 @@
 /** The header's version as one number that rises: 100 is 0.1.0, 10203 is 1.2.3. */
 #define MP_VERSION_NUMBER (MP_VERSION_MAJOR * 10000 + MP_VERSION_MINOR * 100 + MP_VERSION_PATCH)
 
+/**
+ * A value's bytes as a `type *`; NULL, with mp_last_error, if the value has not the size of that type:
+ *
+ *     struct point *p = MP_VALUE(value, struct point);
+ */
+#define MP_VALUE(value, type) ((type *)mp_value_data_as((value), sizeof(type)))
+
+/**
+ * An array's elements as a `type *`; NULL, with mp_last_error, if its elements have not the size of that type:
+ *
+ *     double *samples = MP_ARRAY(array, double);
+ */
+#define MP_ARRAY(array, type) ((type *)mp_array_data_as((array), sizeof(type)))
+
 /** Done. */
 #define MP_OK 0
 
@@ -209,6 +223,15 @@
 /** A put into a full queue drops its oldest message. Not built yet: `MP_ERR_UNSUPPORTED`. */
 #define MP_OVERFLOW_DROP_OLDEST 2
 
+/** With a recursive lock: its owner, a thread, may acquire it again, and only the owner may release it. */
+#define MP_LOCK_RECURSIVE 0
+
+/** With a plain lock, as `mp_lock`: it belongs to a process, and any thread of any process may release it. */
+#define MP_LOCK_PLAIN 1
+
+/** Without a lock: acquire and release are `MP_ERR_UNSUPPORTED`. */
+#define MP_LOCK_NONE 2
+
 /**
  * Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
  * name. It is a file in `/dev/shm` (the environment variable `MP_ARENA_DIR` names another directory) that appears
@@ -219,6 +242,16 @@
  * All who may write the file trust each other. They must be in one pid namespace and one time namespace.
  */
 typedef struct mp_arena mp_arena;
+
+/**
+ * A fixed number of elements of one size that processes share, with a lock or without. They are plain memory that
+ * the program reads and writes through `mp_array_data`, or by `MP_ARRAY(array, type)`, `mp_array_get_i64` and the
+ * like; nothing there acquires the lock by itself.
+ *
+ * The lock knows its owner: if that process ends in any way before the release, the next one who acquires it is told
+ * by `MP_OWNER_DEAD` that the array may be half-written.
+ */
+typedef struct mp_array mp_array;
 
 /**
  * A barrier that processes share: `parties` threads of any processes wait in it until all have come, and then go on
@@ -317,6 +350,30 @@ typedef struct mp_rlock mp_rlock;
 typedef struct mp_semaphore mp_semaphore;
 
 /**
+ * Plain memory that processes share, without a lock, under a name or without one.
+ *
+ * Without a name it lies in the family's arena, and goes with its last handle in any process.
+ *
+ * With a name it is a file in /dev/shm (the environment variable `MP_ARENA_DIR` names another directory), the same
+ * that `shm_open("/NAME")` and Python's `SharedMemory(name)` mean, with mode 0600. It is there with all its bytes,
+ * backed by memory, from the first moment that its name is. Having it open is not owning it: nothing but
+ * `mp_shared_memory_unlink` takes the name away, no free, no exit and no death. What is mapped stays until it is
+ * freed, also without a name.
+ */
+typedef struct mp_shared_memory mp_shared_memory;
+
+/**
+ * Some bytes that processes share, a number or a struct, with a lock or without. The bytes are plain memory that the
+ * program reads and writes through `mp_value_data`, or by `MP_VALUE(value, type)`, `mp_value_get_i64` and the like;
+ * nothing there acquires the lock by itself. For a counter and other integers of 4 or 8 bytes there are atomic
+ * operations, `mp_value_fetch_add_i64` and its kin, which need no lock.
+ *
+ * The lock knows its owner: if that process ends in any way before the release, the next one who acquires it is told
+ * by `MP_OWNER_DEAD` that the value may be half-written.
+ */
+typedef struct mp_value mp_value;
+
+/**
  * What a call answered: `MP_OK` (0) is success, a positive number is success with a notice, a negative number
  * is failure. Ask with `MP_SUCCEEDED` and `MP_FAILED`. The numbers never change once released.
  */
@@ -395,6 +452,21 @@ typedef struct mp_queue_options {
      */
     bool redeliver;
 } mp_queue_options;
+
+/** How an array is made. Set up by `mp_array_options_init`. */
+typedef struct mp_array_options {
+    /** Set by `mp_array_options_init`. */
+    size_t size;
+    /** `MP_LOCK_RECURSIVE` (the default), `MP_LOCK_PLAIN` or `MP_LOCK_NONE`. */
+    int32_t lock;
+    /**
+     * Whether an array of 2 MiB and more is aligned to huge pages, and the kernel asked to put such behind it. It
+     * is a wish: where the system gives none for shared memory (see
+     * /sys/kernel/mm/transparent_hugepage/shmem_enabled), the array lies on ordinary pages. Costs up to 2 MiB
+     * more. Default false.
+     */
+    bool huge_pages;
+} mp_array_options;
 
 /** How a pool is made. Set up by `mp_pool_options_init`. */
 typedef struct mp_pool_options {
@@ -1288,6 +1360,488 @@ MP_API mp_status mp_queue_from_token(const mp_token *token, mp_queue **out);
 MP_API void mp_queue_free(mp_queue *queue);
 
 /**
+ * Makes a value of `size` bytes: a copy of those at `init`, or zeroes if that is NULL. `lock` is
+ * `MP_LOCK_RECURSIVE`, `MP_LOCK_PLAIN` or `MP_LOCK_NONE`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if `size` is 0, `lock` none of these or `out` NULL; `MP_ERR_NO_MEMORY`;
+ * `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_value_free`. *Threads*: thread-safe. *Processes*: a forked child has the handle too;
+ * others get one by a token.
+ */
+MP_API mp_status mp_value_new(size_t size, const void *init, int32_t lock, mp_value **out);
+
+/**
+ * The value's bytes, aligned to 16, those of more than 48 bytes to 64. Every process sees the same bytes, each at an
+ * address of its own. *Lifetime*: until the handle is freed; in a forked child until its own is.
+ *
+ * *Returns* NULL for a bad handle, with `mp_last_error`. *Threads*: thread-safe; who may touch the bytes when is the
+ * program's affair: hold the lock, or use atomics only.
+ */
+MP_API void *mp_value_data(const mp_value *value);
+
+/**
+ * The same for a type of `size` bytes, which must be the value's size: what `MP_VALUE(value, type)` calls.
+ *
+ * *Returns* NULL for a bad handle and for another size, with `mp_last_error`. *Lifetime* and *Threads* as for
+ * `mp_value_data`.
+ */
+MP_API void *mp_value_data_as(const mp_value *value, size_t size);
+
+/**
+ * How many bytes the value has.
+ *
+ * *Returns* 0 for a bad handle, with `mp_last_error`. *Threads*: thread-safe.
+ */
+MP_API size_t mp_value_size(const mp_value *value);
+
+/**
+ * Copies the value into the `size` bytes at `to`. Plain reading: whoever may write meanwhile must be kept away by
+ * the lock, which this call leaves alone.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`, also if the value has another size; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Threads*: as any reading of the bytes.
+ */
+MP_API mp_status mp_value_get(const mp_value *value, void *to, size_t size);
+
+/**
+ * Copies the `size` bytes at `from` into the value. Plain writing: everybody else must be kept away by the lock,
+ * which this call leaves alone.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`, also if the value has another size; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Threads*: as any writing of the bytes.
+ */
+MP_API mp_status mp_value_set(mp_value *value, const void *from, size_t size);
+
+/**
+ * Acquires the value's lock, waiting up to `timeout` nanoseconds. A recursive one counts: it wants as many releases.
+ *
+ * *Returns* `MP_OK`; `MP_OWNER_DEAD` (acquired, but the last owner died holding it: the value may be
+ * half-written); `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_UNSUPPORTED` if it was made
+ * with `MP_LOCK_NONE`; `MP_ERR_OVERFLOW` if a recursive lock was acquired more often than can be counted;
+ * `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Threads*: thread-safe; a recursive lock belongs to the calling thread. *Processes*: a child that was forked while
+ * its parent held the lock does not hold it.
+ */
+MP_API mp_status mp_value_acquire(mp_value *value, int64_t timeout);
+
+/**
+ * The same for a recursive lock's owner that the caller names, instead of a thread: for languages whose code moves
+ * between threads. Every number is a name. A plain lock belongs to the process as always.
+ *
+ * *Returns* and *Threads* as `mp_value_acquire`.
+ */
+MP_API mp_status mp_value_acquire_as(mp_value *value, uint64_t owner, int64_t timeout);
+
+/**
+ * Releases the value's lock, once.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_OWNER` if a recursive lock is not this thread's; `MP_ERR_OVERFLOW` if a plain
+ * lock is free; `MP_ERR_UNSUPPORTED` if there is no lock; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_value_release(mp_value *value);
+
+/**
+ * The same for an owner that the caller names.
+ *
+ * *Returns* and *Threads* as `mp_value_release`.
+ */
+MP_API mp_status mp_value_release_as(mp_value *value, uint64_t owner);
+
+/**
+ * Writes the value's token into `*out`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself, see
+ * `mp_token_keep`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_value_token(const mp_value *value, mp_token *out);
+
+/**
+ * Makes a handle of the value that a token names.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the value has been destroyed; `MP_ERR_INVALID` if the token is NULL, not
+ * one of this family of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_value_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_value_from_token(const mp_token *token, mp_value **out);
+
+/**
+ * Drops this process's handle; NULL is nothing. The value goes with its last handle in any process; pointers into it
+ * end with this one. Freeing the handle does not release the lock.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_value_free(mp_value *value);
+
+/**
+ * Reads the value into `*out`.
+ *
+ * All `mp_value_..._i64`, `_u64`, `_i32` and `_u32` are sequentially consistent atomic operations, also between
+ * processes: each happens at once and whole, whoever dies. They leave the value's lock alone, and mix with plain
+ * access through a pointer only as C's memory model allows: plain reading or writing beside an atomic write is a
+ * race unless something else, such as a lock, keeps them apart.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` for a bad handle, a NULL where a result goes, or a value of another size
+ * than the type; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_value_load_i64(const mp_value *value, int64_t *out);
+
+/**
+ * Makes the value `n`.
+ *
+ * *Returns* and *Threads* as `mp_value_load_i64`.
+ */
+MP_API mp_status mp_value_store_i64(mp_value *value, int64_t n);
+
+/**
+ * Makes the value `n`. What it was before goes to `*previous`, unless that is NULL.
+ *
+ * *Returns* and *Threads* as `mp_value_load_i64`.
+ */
+MP_API mp_status mp_value_exchange_i64(mp_value *value, int64_t n, int64_t *previous);
+
+/**
+ * Adds `n` to the value; what is beyond the type wraps around. What it was before goes to `*previous`,
+ * unless that is NULL.
+ *
+ * *Returns* and *Threads* as `mp_value_load_i64`.
+ */
+MP_API mp_status mp_value_fetch_add_i64(mp_value *value, int64_t n, int64_t *previous);
+
+/**
+ * Subtracts `n` from the value; what is beyond the type wraps around. What it was before goes to
+ * `*previous`, unless that is NULL.
+ *
+ * *Returns* and *Threads* as `mp_value_load_i64`.
+ */
+MP_API mp_status mp_value_fetch_sub_i64(mp_value *value, int64_t n, int64_t *previous);
+
+/**
+ * Keeps only the bits of the value that `n` has too. What it was before goes to `*previous`, unless that is
+ * NULL.
+ *
+ * *Returns* and *Threads* as `mp_value_load_i64`.
+ */
+MP_API mp_status mp_value_fetch_and_i64(mp_value *value, int64_t n, int64_t *previous);
+
+/**
+ * Adds the bits that `n` has. What it was before goes to `*previous`, unless that is NULL.
+ *
+ * *Returns* and *Threads* as `mp_value_load_i64`.
+ */
+MP_API mp_status mp_value_fetch_or_i64(mp_value *value, int64_t n, int64_t *previous);
+
+/**
+ * Makes the value `desired` if it is `*expected`, and `*exchanged` says whether; if it is not, what it is
+ * goes to `*expected`.
+ *
+ * *Returns* and *Threads* as `mp_value_load_i64`.
+ */
+MP_API mp_status mp_value_compare_exchange_i64(mp_value *value, int64_t *expected, int64_t desired, bool *exchanged);
+
+/** As `mp_value_load_i64`, for `uint64_t`. */
+MP_API mp_status mp_value_load_u64(const mp_value *value, uint64_t *out);
+
+/** As `mp_value_store_i64`, for `uint64_t`. */
+MP_API mp_status mp_value_store_u64(mp_value *value, uint64_t n);
+
+/** As `mp_value_exchange_i64`, for `uint64_t`. */
+MP_API mp_status mp_value_exchange_u64(mp_value *value, uint64_t n, uint64_t *previous);
+
+/** As `mp_value_fetch_add_i64`, for `uint64_t`. */
+MP_API mp_status mp_value_fetch_add_u64(mp_value *value, uint64_t n, uint64_t *previous);
+
+/** As `mp_value_fetch_sub_i64`, for `uint64_t`. */
+MP_API mp_status mp_value_fetch_sub_u64(mp_value *value, uint64_t n, uint64_t *previous);
+
+/** As `mp_value_fetch_and_i64`, for `uint64_t`. */
+MP_API mp_status mp_value_fetch_and_u64(mp_value *value, uint64_t n, uint64_t *previous);
+
+/** As `mp_value_fetch_or_i64`, for `uint64_t`. */
+MP_API mp_status mp_value_fetch_or_u64(mp_value *value, uint64_t n, uint64_t *previous);
+
+/** As `mp_value_compare_exchange_i64`, for `uint64_t`. */
+MP_API mp_status mp_value_compare_exchange_u64(mp_value *value, uint64_t *expected, uint64_t desired,
+    bool *exchanged);
+
+/** As `mp_value_load_i64`, for `int32_t`. */
+MP_API mp_status mp_value_load_i32(const mp_value *value, int32_t *out);
+
+/** As `mp_value_store_i64`, for `int32_t`. */
+MP_API mp_status mp_value_store_i32(mp_value *value, int32_t n);
+
+/** As `mp_value_exchange_i64`, for `int32_t`. */
+MP_API mp_status mp_value_exchange_i32(mp_value *value, int32_t n, int32_t *previous);
+
+/** As `mp_value_fetch_add_i64`, for `int32_t`. */
+MP_API mp_status mp_value_fetch_add_i32(mp_value *value, int32_t n, int32_t *previous);
+
+/** As `mp_value_fetch_sub_i64`, for `int32_t`. */
+MP_API mp_status mp_value_fetch_sub_i32(mp_value *value, int32_t n, int32_t *previous);
+
+/** As `mp_value_fetch_and_i64`, for `int32_t`. */
+MP_API mp_status mp_value_fetch_and_i32(mp_value *value, int32_t n, int32_t *previous);
+
+/** As `mp_value_fetch_or_i64`, for `int32_t`. */
+MP_API mp_status mp_value_fetch_or_i32(mp_value *value, int32_t n, int32_t *previous);
+
+/** As `mp_value_compare_exchange_i64`, for `int32_t`. */
+MP_API mp_status mp_value_compare_exchange_i32(mp_value *value, int32_t *expected, int32_t desired, bool *exchanged);
+
+/** As `mp_value_load_i64`, for `uint32_t`. */
+MP_API mp_status mp_value_load_u32(const mp_value *value, uint32_t *out);
+
+/** As `mp_value_store_i64`, for `uint32_t`. */
+MP_API mp_status mp_value_store_u32(mp_value *value, uint32_t n);
+
+/** As `mp_value_exchange_i64`, for `uint32_t`. */
+MP_API mp_status mp_value_exchange_u32(mp_value *value, uint32_t n, uint32_t *previous);
+
+/** As `mp_value_fetch_add_i64`, for `uint32_t`. */
+MP_API mp_status mp_value_fetch_add_u32(mp_value *value, uint32_t n, uint32_t *previous);
+
+/** As `mp_value_fetch_sub_i64`, for `uint32_t`. */
+MP_API mp_status mp_value_fetch_sub_u32(mp_value *value, uint32_t n, uint32_t *previous);
+
+/** As `mp_value_fetch_and_i64`, for `uint32_t`. */
+MP_API mp_status mp_value_fetch_and_u32(mp_value *value, uint32_t n, uint32_t *previous);
+
+/** As `mp_value_fetch_or_i64`, for `uint32_t`. */
+MP_API mp_status mp_value_fetch_or_u32(mp_value *value, uint32_t n, uint32_t *previous);
+
+/** As `mp_value_compare_exchange_i64`, for `uint32_t`. */
+MP_API mp_status mp_value_compare_exchange_u32(mp_value *value, uint32_t *expected, uint32_t desired,
+    bool *exchanged);
+
+/**
+ * Writes the defaults into options of `size` bytes. Programs call `mp_array_options_init`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if `options` is NULL or `size` absurd. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_array_options_defaults(mp_array_options *options, size_t size);
+
+/**
+ * Makes an array of `count` elements of `elem_size` bytes: copies of those at `init`, or zeroes if that is NULL.
+ * `lock` is `MP_LOCK_RECURSIVE`, `MP_LOCK_PLAIN` or `MP_LOCK_NONE`. An array of no elements is fine.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if `elem_size` is 0, `lock` none of these or `out` NULL; `MP_ERR_TOO_LARGE`
+ * if all memory together could not hold it; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_array_free`. *Threads*: thread-safe. *Processes*: a forked child has the handle too;
+ * others get one by a token.
+ */
+MP_API mp_status mp_array_new(size_t elem_size, size_t count, const void *init, int32_t lock, mp_array **out);
+
+/**
+ * The same with options; NULL options mean the defaults.
+ *
+ * *Returns*, *Ownership*, *Threads*, *Processes* as `mp_array_new`.
+ */
+MP_API mp_status mp_array_new_with(size_t elem_size, size_t count, const void *init, const mp_array_options *options,
+    mp_array **out);
+
+/**
+ * The first element, aligned to 64 bytes, a cache line; not NULL for an array of no elements either. Every process
+ * sees the same bytes, each at an address of its own. *Lifetime*: until the handle is freed; in a forked child
+ * until its own is.
+ *
+ * *Returns* NULL for a bad handle, with `mp_last_error`. *Threads*: thread-safe; who may touch the elements when
+ * is the program's affair.
+ */
+MP_API void *mp_array_data(const mp_array *array);
+
+/**
+ * The same for elements of `elem_size` bytes, which must be the array's size of them: what `MP_ARRAY(array, type)`
+ * calls.
+ *
+ * *Returns* NULL for a bad handle and for another size, with `mp_last_error`. *Lifetime* and *Threads* as for
+ * `mp_array_data`.
+ */
+MP_API void *mp_array_data_as(const mp_array *array, size_t elem_size);
+
+/**
+ * How many elements the array has.
+ *
+ * *Returns* 0 for a bad handle, with `mp_last_error`. *Threads*: thread-safe.
+ */
+MP_API size_t mp_array_len(const mp_array *array);
+
+/**
+ * How many bytes an element has.
+ *
+ * *Returns* 0 for a bad handle, with `mp_last_error`. *Threads*: thread-safe.
+ */
+MP_API size_t mp_array_elem_size(const mp_array *array);
+
+/**
+ * Copies the element at `index` into the `elem_size` bytes at `to`. Plain reading, as `mp_value_get`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`, also if there is no such element or elements have another size;
+ * `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Threads*: as any reading of the element.
+ */
+MP_API mp_status mp_array_get(const mp_array *array, size_t index, void *to, size_t elem_size);
+
+/**
+ * Copies the `elem_size` bytes at `from` into the element at `index`. Plain writing, as `mp_value_set`.
+ *
+ * *Returns* as `mp_array_get`.
+ *
+ * *Threads*: as any writing of the element.
+ */
+MP_API mp_status mp_array_set(mp_array *array, size_t index, const void *from, size_t elem_size);
+
+/**
+ * Acquires the array's lock, waiting up to `timeout` nanoseconds; see `mp_value_acquire`.
+ *
+ * *Returns* and *Threads* as `mp_value_acquire`.
+ */
+MP_API mp_status mp_array_acquire(mp_array *array, int64_t timeout);
+
+/**
+ * The same for a recursive lock's owner that the caller names, see `mp_value_acquire_as`.
+ *
+ * *Returns* and *Threads* as `mp_value_acquire`.
+ */
+MP_API mp_status mp_array_acquire_as(mp_array *array, uint64_t owner, int64_t timeout);
+
+/**
+ * Releases the array's lock, once.
+ *
+ * *Returns* and *Threads* as `mp_value_release`.
+ */
+MP_API mp_status mp_array_release(mp_array *array);
+
+/**
+ * The same for an owner that the caller names.
+ *
+ * *Returns* and *Threads* as `mp_value_release`.
+ */
+MP_API mp_status mp_array_release_as(mp_array *array, uint64_t owner);
+
+/**
+ * Writes the array's token into `*out`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself, see
+ * `mp_token_keep`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_array_token(const mp_array *array, mp_token *out);
+
+/**
+ * Makes a handle of the array that a token names.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the array has been destroyed; `MP_ERR_INVALID` if the token is NULL, not
+ * one of this family of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_array_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_array_from_token(const mp_token *token, mp_array **out);
+
+/**
+ * Drops this process's handle; NULL is nothing. The array goes with its last handle in any process; pointers into it
+ * end with this one. Freeing the handle does not release the lock.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_array_free(mp_array *array);
+
+/**
+ * Makes shared memory of `size` zero bytes, under `name` or, if that is NULL, without one. A name is that of a
+ * file: up to 255 bytes of UTF-8 without '/'; one at its beginning, as `shm_open` wants it, is dropped.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is taken; `MP_ERR_INVALID` if `size` is 0, the name not one, or
+ * `out` NULL; `MP_ERR_NO_MEMORY` if there is no room for all of it, or it is larger than the limit on files
+ * (RLIMIT_FSIZE) allows; `MP_ERR_ACCESS`; `MP_ERR_SYSTEM`; `MP_ERR_STATE` as for `mp_lock_new`. On failure there
+ * is nothing of it.
+ *
+ * *Ownership*: free it with `mp_shared_memory_free`; the name stays until `mp_shared_memory_unlink`. *Threads*:
+ * thread-safe. *Processes*: a forked child has the handle too; others get one by a token, or open the name.
+ */
+MP_API mp_status mp_shared_memory_create(const char *name, size_t size, mp_shared_memory **out);
+
+/**
+ * Opens the shared memory of that name, whoever made it: libmp, `shm_open` or Python. Its size is what its maker
+ * gave it; bytes that the maker left without memory behind them get it now.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_ACCESS` if it belongs to another user; `MP_ERR_INVALID` if the
+ * name is none, or what it stands for is not a regular file: symbolic links are not followed; `MP_ERR_STATE` if it
+ * has no bytes yet, and as for `mp_lock_new`; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`.
+ *
+ * *Ownership*: free it with `mp_shared_memory_free`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_shared_memory_open(const char *name, mp_shared_memory **out);
+
+/**
+ * The bytes, aligned to 64; with a name, to a page. *Lifetime*: until the handle is freed; in a forked child until
+ * its own is. Another program that makes the file shorter meanwhile takes the bytes away (SIGBUS).
+ *
+ * *Returns* NULL for a bad handle, with `mp_last_error`. *Threads*: thread-safe; who may touch the bytes when is the
+ * program's affair.
+ */
+MP_API void *mp_shared_memory_data(const mp_shared_memory *memory);
+
+/**
+ * How many bytes: exactly as many as were asked for.
+ *
+ * *Returns* 0 for a bad handle, with `mp_last_error`. *Threads*: thread-safe.
+ */
+MP_API size_t mp_shared_memory_size(const mp_shared_memory *memory);
+
+/**
+ * The name, without a '/'; an empty string for memory without one. *Lifetime*: until the handle is freed.
+ *
+ * *Returns* NULL for a bad handle, with `mp_last_error`. *Threads*: thread-safe.
+ */
+MP_API const char *mp_shared_memory_name(const mp_shared_memory *memory);
+
+/**
+ * Takes a name away. Whoever has the memory keeps it until it is freed; tokens of it are stale from now on; the
+ * name may be given anew.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if there is none of that name, as when it was unlinked already;
+ * `MP_ERR_ACCESS` if it belongs to another user; `MP_ERR_INVALID` as for `mp_shared_memory_open`; `MP_ERR_SYSTEM`.
+ *
+ * *Threads*: thread-safe.
+ */
+MP_API mp_status mp_shared_memory_unlink(const char *name);
+
+/**
+ * Writes the memory's token into `*out`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself, see
+ * `mp_token_keep`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_shared_memory_token(const mp_shared_memory *memory, mp_token *out);
+
+/**
+ * Makes a handle of the shared memory that a token names. With a name, it is opened by that name, and must still
+ * be the very file that the token was made of.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the memory has been destroyed, its name unlinked, or given to another;
+ * `MP_ERR_INVALID` if the token is NULL, not one of this family of processes, or of another kind of object;
+ * `MP_ERR_NO_MEMORY`; `MP_ERR_ACCESS`; `MP_ERR_SYSTEM`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_shared_memory_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_shared_memory_from_token(const mp_token *token, mp_shared_memory **out);
+
+/**
+ * Drops this process's handle; NULL is nothing. Pointers into the memory end with it; a name stays.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_shared_memory_free(mp_shared_memory *memory);
+
+/**
  * Writes the defaults into options of `size` bytes. Programs call `mp_pool_options_init`.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` if options is NULL or the size impossible.
@@ -1476,9 +2030,9 @@ MP_API mp_status mp_arena_options_defaults(mp_arena_options *options, size_t siz
  * another handle of the same arena.
  *
  * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if it is not there and must be, or is to belong to another user, or the
- * directory is missing; `MP_ERR_ACCESS` if the file's mode refuses this process, the file belongs to a user whom the
- * options do not name, or a symbolic link is in its place; `MP_ERR_UNSUPPORTED` if it was made in another pid or time
- * namespace or by a version of libmp with another layout; `MP_ERR_INVALID`, also for a file that is no arena;
+ * directory is missing; `MP_ERR_ACCESS` if the file's mode refuses this process, or the file belongs to a user whom
+ * the options do not name; `MP_ERR_UNSUPPORTED` if it was made in another pid or time
+ * namespace or by a version of libmp with another layout; `MP_ERR_INVALID`, also for a symbolic link or a file that is no arena;
  * `MP_ERR_NO_MEMORY`; `MP_ERR_TOO_LARGE`; `MP_ERR_SYSTEM`.
  *
  * *Ownership*: free the handle with `mp_arena_free`; the name is copied. *Threads*: thread-safe. *Processes*: a forked
@@ -1616,6 +2170,11 @@ static inline mp_status mp_arena_options_init(mp_arena_options *options) {
 }
 
 /** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
+static inline mp_status mp_array_options_init(mp_array_options *options) {
+    return mp_array_options_defaults(options, sizeof *options);
+}
+
+/** Writes the defaults into `options` and sets its size. *Returns* `MP_OK`, or `MP_ERR_INVALID` for NULL. */
 static inline mp_status mp_pool_options_init(mp_pool_options *options) {
     return mp_pool_options_defaults(options, sizeof *options);
 }
@@ -1639,6 +2198,57 @@ static inline mp_status mp_semaphore_options_init(mp_semaphore_options *options)
 static inline mp_status mp_task_options_init(mp_task_options *options) {
     return mp_task_options_defaults(options, sizeof *options);
 }
+
+/*
+ * Values and arrays of the common types. For T in i8, u8, i16, u16, i32, u32, i64, u64, f32 (float), f64 (double) and
+ * bool:
+ *
+ *     mp_value_new_T(init, lock, &value)         mp_array_new_T(count, init_or_NULL, lock, &array)
+ *     mp_value_T(value)                          mp_array_T(array)
+ *     mp_value_get_T(value, &x)                  mp_array_get_T(array, index, &x)
+ *     mp_value_set_T(value, x)                   mp_array_set_T(array, index, x)
+ *
+ * mp_value_T and mp_array_T answer a pointer as MP_VALUE and MP_ARRAY do. get and set are plain, not atomic, accesses and
+ * leave the lock alone: hold it.
+ */
+#define MP_TYPED(T, type)                                                                                              \
+    static inline mp_status mp_value_new_##T(type init, int32_t lock, mp_value **out) {                                \
+        return mp_value_new(sizeof init, &init, lock, out);                                                            \
+    }                                                                                                                  \
+    static inline type *mp_value_##T(const mp_value *value) {                                                          \
+        return MP_VALUE(value, type);                                                                                  \
+    }                                                                                                                  \
+    static inline mp_status mp_value_get_##T(const mp_value *value, type *out) {                                       \
+        return mp_value_get(value, out, sizeof *out);                                                                  \
+    }                                                                                                                  \
+    static inline mp_status mp_value_set_##T(mp_value *value, type x) {                                                \
+        return mp_value_set(value, &x, sizeof x);                                                                      \
+    }                                                                                                                  \
+    static inline mp_status mp_array_new_##T(size_t count, const type *init, int32_t lock, mp_array **out) {           \
+        return mp_array_new(sizeof *init, count, init, lock, out);                                                     \
+    }                                                                                                                  \
+    static inline type *mp_array_##T(const mp_array *array) {                                                          \
+        return MP_ARRAY(array, type);                                                                                  \
+    }                                                                                                                  \
+    static inline mp_status mp_array_get_##T(const mp_array *array, size_t index, type *out) {                         \
+        return mp_array_get(array, index, out, sizeof *out);                                                           \
+    }                                                                                                                  \
+    static inline mp_status mp_array_set_##T(mp_array *array, size_t index, type x) {                                  \
+        return mp_array_set(array, index, &x, sizeof x);                                                               \
+    }
+
+MP_TYPED(i8, int8_t)
+MP_TYPED(u8, uint8_t)
+MP_TYPED(i16, int16_t)
+MP_TYPED(u16, uint16_t)
+MP_TYPED(i32, int32_t)
+MP_TYPED(u32, uint32_t)
+MP_TYPED(i64, int64_t)
+MP_TYPED(u64, uint64_t)
+MP_TYPED(f32, float)
+MP_TYPED(f64, double)
+MP_TYPED(bool, bool)
+#undef MP_TYPED
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -1,6 +1,6 @@
 //! libmp: processes, pools, queues and locks for native programs, in which nobody waits for the dead.
 //!
-//! The floors, each importing only those below it: `ffi`, `pool`, `process`, `channel`, `sync`, `arena`, `sys`.
+//! The floors, each importing only those below it: `ffi`, `pool`, `process`, `channel`, `shared`, `sync`, `arena`, `sys`.
 //! `docs/architecture.md` says what lives where and why.
 
 pub mod arena;
@@ -17,5 +17,7 @@ pub mod ffi;
 pub mod pool;
 #[cfg(not(loom))]
 pub mod process;
+#[cfg(not(loom))]
+pub mod shared;
 #[cfg(not(loom))]
 mod wiring;

@@ -3,7 +3,7 @@
 
 use crate::arena::held::kind;
 use crate::arena::{Arena, Entry, ObjectKind};
-use crate::{channel, pool, process, sync};
+use crate::{channel, pool, process, shared, sync};
 
 /// Takes apart the object at `offset`, whose last holder has gone. Idempotent: it may be done again from the
 /// start when the process that did it died.
@@ -13,6 +13,9 @@ pub(crate) fn destroy(arena: &Arena, offset: u64) {
         Some(ObjectKind::Pool) => pool::destroy(arena, offset),
         Some(ObjectKind::Barrier) => sync::barrier::destroy(arena, offset),
         Some(ObjectKind::Condition) => sync::condition::destroy(arena, offset),
+        Some(ObjectKind::Value) => shared::destroy_value(arena, offset),
+        Some(ObjectKind::Array) => shared::destroy_array(arena, offset),
+        Some(ObjectKind::SharedMemory) => shared::destroy_memory(arena, offset),
         // Nothing but their cells.
         Some(ObjectKind::Lock | ObjectKind::Semaphore | ObjectKind::RLock) => {}
         _ => {}

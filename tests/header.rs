@@ -30,6 +30,10 @@ const ORDER: &[&str] = &[
     "condition",
     "barrier",
     "queue",
+    "value",
+    "atomic",
+    "array",
+    "memory",
     "pool",
     "result",
     "arena",
@@ -53,8 +57,9 @@ fn functions(header: &str) -> Vec<&str> {
     names
 }
 
-/// Each struct of options gets its inline `_init`: only the program knows how large its struct is.
-fn with_inits(header: String) -> String {
+/// Each struct of options gets its inline `_init`: only the program knows how large its struct is. After them come the
+/// inline functions that `mp.h.in` has.
+fn with_inlines(header: String, more: &str) -> String {
     let mut inits = String::new();
     for name in functions(&header).into_iter().filter_map(|name| name.strip_suffix("_defaults")) {
         inits += &format!(
@@ -64,7 +69,7 @@ fn with_inits(header: String) -> String {
         );
     }
     let end = header.rfind("#ifdef __cplusplus").expect("the end of extern \"C\"");
-    format!("{}{inits}{}", &header[..end], &header[end..])
+    format!("{}{inits}{}\n\n{}", &header[..end], more.trim(), &header[end..])
 }
 
 /// `-4` becomes `(-4)`, so that the macro is one operand wherever it stands.
@@ -121,14 +126,15 @@ fn compact(header: &str) -> String {
 fn generate() -> String {
     let mut config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
     let text = read("src/ffi/mp.h.in");
-    let (introduction, macros) = text.split_once("/* -- macros -- */\n").expect("two parts");
+    let (introduction, rest) = text.split_once("/* -- macros -- */\n").expect("three parts");
+    let (macros, inlines) = rest.split_once("/* -- inlines -- */\n").expect("three parts");
     config.header = Some(introduction.trim_end().to_owned());
     config.after_includes = Some(macros.trim_end().to_owned());
     let builder = cbindgen::Builder::new().with_config(config);
     let builder = modules().iter().fold(builder, |builder, module| builder.with_src(module));
     let mut bytes = Vec::new();
     builder.generate().unwrap().write(&mut bytes);
-    with_inits(compact(&String::from_utf8(bytes).unwrap()))
+    with_inlines(compact(&String::from_utf8(bytes).unwrap()), inlines)
 }
 
 fn compare(path: &str, expected: &str) {

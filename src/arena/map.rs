@@ -315,9 +315,16 @@ impl Arena {
         unsafe { std::ptr::copy(bytes.as_ptr(), self.pointer(offset), bytes.len()) };
     }
 
-    /// Copies arena memory that nobody writes into `bytes`.
+    /// Copies arena memory into `bytes`.
     pub fn copy_out(&self, offset: u64, bytes: &mut [u8]) {
-        bytes.copy_from_slice(self.read(offset, bytes.len() as u64));
+        assert!(offset.checked_add(bytes.len() as u64).is_some_and(|end| end <= self.capacity()));
+        // SAFETY: in bounds; through raw pointers, since users' data may be written meanwhile.
+        unsafe { std::ptr::copy(self.map.base().add(offset as usize), bytes.as_mut_ptr(), bytes.len()) };
+    }
+
+    /// Asks for huge pages behind a range of whole ones, as far as the system has them.
+    pub fn prefer_huge_pages(&self, offset: u64, length: u64) {
+        self.map.prefer_huge_pages(offset as usize, length as usize);
     }
 
     /// The bytes at an offset, which the caller knows nobody writes while the slice lives.

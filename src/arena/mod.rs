@@ -64,6 +64,8 @@ pub use self::{
 };
 
 #[cfg(not(loom))]
+pub(crate) use self::backing::refuse_beyond_memory;
+#[cfg(not(loom))]
 pub(crate) use self::object::object;
 
 #[cfg(not(loom))]

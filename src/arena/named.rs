@@ -19,9 +19,9 @@ use crate::sys::memfd::{self, SharedMap};
 use crate::sys::os;
 use crate::sys::prim::Ordering;
 use crate::sys::shmfile::{self, Directory};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::mem::offset_of;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::AtomicPtr;
 
 /// How a named arena is opened.
@@ -59,21 +59,20 @@ pub fn each_arena() -> impl Iterator<Item = &'static Arena> {
 
 impl Arena {
     /// Opens the arena of this name, or makes it.
-    pub fn open_named(name: &[u8], options: &OpenOptions) -> Result<&'static Arena> {
-        let file = shmfile::file_name(PREFIX, name, "an arena")?;
+    pub fn open_named(name: &str, options: &OpenOptions) -> Result<&'static Arena> {
+        let file = file_name(name)?;
         let directory = Directory::open()?;
         register_fork_handlers();
         let making = CREATE.lock();
         for _ in 0..TRIES {
-            let arena = match directory.open_file(&file)? {
-                Some(fd) => join_file(&directory, &file, fd, options)?,
-                None if options.must_exist => {
-                    let text = format!("there is no arena {:?}", String::from_utf8_lossy(name));
-                    return Err(Error::new(Status::NotFound, text));
-                }
-                None => match make_file(&directory, &file, options)? {
-                    Some(arena) => arena,
-                    None => continue,
+            let arena = match directory.open_file(&file, options.uid) {
+                Ok(fd) => join_file(&directory, &file, fd)?,
+                Err(error) if error.status() != Status::NotFound => return Err(error),
+                Err(_) if options.must_exist => return Err(no_arena(name)),
+                Err(_) => match make_file(&directory, &file, options) {
+                    // Another process was faster.
+                    Err(error) if error.status() == Status::Exists => continue,
+                    made => made?,
                 },
             };
             drop(making);
@@ -81,16 +80,15 @@ impl Arena {
             arena.sweep();
             return Ok(arena);
         }
-        Err(Error::internal(format!("{} comes and goes", directory.path_of(&file))))
+        Err(Error::internal(format!("{} comes and goes", directory.place(&file))))
     }
 
     /// Takes an arena's name away. Who has opened it goes on with it.
-    pub fn unlink_named(name: &[u8]) -> Result<()> {
-        let file = shmfile::file_name(PREFIX, name, "an arena")?;
-        if Directory::open()?.unlink(&file)? {
-            return Ok(());
-        }
-        Err(Error::new(Status::NotFound, format!("there is no arena {:?}", String::from_utf8_lossy(name))))
+    pub fn unlink_named(name: &str) -> Result<()> {
+        Directory::open()?.unlink(&file_name(name)?, None).map_err(|error| match error.status() {
+            Status::NotFound => no_arena(name),
+            _ => error,
+        })
     }
 
     fn publish_named(self) -> &'static Arena {
@@ -101,12 +99,22 @@ impl Arena {
     }
 }
 
-/// A new arena, published; `None` if another process was faster.
-fn make_file(directory: &Directory, file: &CStr, options: &OpenOptions) -> Result<Option<&'static Arena>> {
-    // SAFETY: geteuid cannot fail.
-    let me = unsafe { libc::geteuid() };
-    if options.uid != me {
-        let text = format!("user {} has no arena {}", options.uid, directory.path_of(file));
+fn no_arena(name: &str) -> Error {
+    Error::new(Status::NotFound, format!("there is no arena {name:?}"))
+}
+
+/// The name of an arena's file.
+fn file_name(name: &str) -> Result<CString> {
+    if name.is_empty() {
+        return Err(Error::invalid("the name of an arena is empty"));
+    }
+    shmfile::file_name(&format!("{PREFIX}{name}"))
+}
+
+/// A new arena, published.
+fn make_file(directory: &Directory, file: &CStr, options: &OpenOptions) -> Result<&'static Arena> {
+    if options.uid != shmfile::effective_uid() {
+        let text = format!("user {} has no arena {}", options.uid, directory.place(file));
         return Err(Error::new(Status::NotFound, text));
     }
     if options.mode & !0o777 != 0 || options.mode & 0o600 != 0o600 {
@@ -118,11 +126,9 @@ fn make_file(directory: &Directory, file: &CStr, options: &OpenOptions) -> Resul
     arena.initialise()?;
     fault!("arena.open:made");
     arena.join()?;
-    if !directory.publish(&fd, file)? {
-        return Ok(None);
-    }
+    directory.publish(fd.as_fd(), file)?;
     fault!("arena.open:published");
-    Ok(Some(arena.publish_named()))
+    Ok(arena.publish_named())
 }
 
 /// A file and its mapping, as large as the limits allow.
@@ -155,26 +161,18 @@ fn reserve(directory: &Directory, options: &OpenOptions) -> Result<(OwnedFd, Sha
 }
 
 fn map_new_file(directory: &Directory, mode: u32, len: u64) -> Result<(OwnedFd, SharedMap)> {
-    let fd = directory.make_file(mode, len)?;
+    let fd = directory.temporary(mode)?;
+    directory.resize(fd.as_fd(), len)?;
     let copy = fd.try_clone().map_err(|_| Error::system("duplicating a descriptor"))?;
     Ok((fd, SharedMap::attach(copy, len as usize)?))
 }
 
 /// Joins the arena in a file that was found.
-fn join_file(
-    directory: &Directory,
-    file: &CStr,
-    fd: OwnedFd,
-    options: &OpenOptions,
-) -> Result<&'static Arena> {
-    let path = || directory.path_of(file);
+fn join_file(directory: &Directory, file: &CStr, fd: OwnedFd) -> Result<&'static Arena> {
+    let path = || directory.place(file);
     let Some(stat) = os::stat_of(fd.as_raw_fd()) else {
         return Err(Error::system(format_args!("fstat of {}", path())));
     };
-    if stat.st_uid != options.uid {
-        let text = format!("{} belongs to user {}, not to user {}", path(), stat.st_uid, options.uid);
-        return Err(Error::new(Status::Access, text));
-    }
     let identity = (stat.st_dev, stat.st_ino);
     if let Some(open) = named_arenas().find(|arena| arena.map().file() == identity) {
         return if open.lost() { Err(super::map::lost()) } else { Ok(open) };
@@ -197,7 +195,7 @@ fn named_arenas() -> impl Iterator<Item = &'static Arena> {
 fn check_header(fd: &OwnedFd, path: &impl Fn() -> String, size: u64) -> Result<u64> {
     let mut bytes = [0u8; 256];
     const { assert!(offset_of!(Header, classes) <= 256) };
-    let read = shmfile::read_start(fd, &mut bytes);
+    let read = shmfile::read_start(fd.as_fd(), &mut bytes);
     let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
     let half = |at: usize| u32::from_ne_bytes(std::array::from_fn(|i| bytes[at + i]));
     if read < bytes.len() || word(offset_of!(Header, magic)) != MAGIC {

@@ -57,6 +57,17 @@ object_kinds! {
     RobustSemaphore = 12, "robust semaphore";
 }
 
+impl ObjectKind {
+    /// Its name with an article.
+    fn one(self) -> String {
+        match self {
+            ObjectKind::SharedMemory => self.name().to_owned(),
+            ObjectKind::Array | ObjectKind::Event | ObjectKind::RLock => format!("an {}", self.name()),
+            _ => format!("a {}", self.name()),
+        }
+    }
+}
+
 /// The head of every object.
 #[repr(C)]
 #[derive(Debug)]
@@ -337,7 +348,7 @@ impl Arena {
             return Err(Error::invalid("the token is not one of this arena: it was made by an unrelated process, or its bytes were changed"));
         };
         if let Some(kind) = kind.filter(|k| *k != named) {
-            return Err(Error::invalid(format!("the token names a {}, not a {}", named.name(), kind.name())));
+            return Err(Error::invalid(format!("the token names {}, not {}", named.one(), kind.one())));
         }
         let is_object = self
             .locate(object.offset())
@@ -470,5 +481,5 @@ impl Arena {
 }
 
 fn stale(kind: ObjectKind) -> Error {
-    Error::new(Status::Stale, format!("the token names a {} that has been destroyed", kind.name()))
+    Error::new(Status::Stale, format!("the token names {} that has been destroyed", kind.one()))
 }

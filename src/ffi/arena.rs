@@ -86,9 +86,9 @@ pub unsafe extern "C" fn mp_arena_options_defaults(options: *mut mp_arena_option
 /// another handle of the same arena.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if it is not there and must be, or is to belong to another user, or the
-/// directory is missing; `MP_ERR_ACCESS` if the file's mode refuses this process, the file belongs to a user whom the
-/// options do not name, or a symbolic link is in its place; `MP_ERR_UNSUPPORTED` if it was made in another pid or time
-/// namespace or by a version of libmp with another layout; `MP_ERR_INVALID`, also for a file that is no arena;
+/// directory is missing; `MP_ERR_ACCESS` if the file's mode refuses this process, or the file belongs to a user whom
+/// the options do not name; `MP_ERR_UNSUPPORTED` if it was made in another pid or time
+/// namespace or by a version of libmp with another layout; `MP_ERR_INVALID`, also for a symbolic link or a file that is no arena;
 /// `MP_ERR_NO_MEMORY`; `MP_ERR_TOO_LARGE`; `MP_ERR_SYSTEM`.
 ///
 /// *Ownership*: free the handle with `mp_arena_free`; the name is copied. *Threads*: thread-safe. *Processes*: a forked
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn mp_arena_open(
             let o = options::read(options)?;
             let (capacity, mode, uid, must_exist) = (o.capacity, o.mode, o.uid, o.must_exist.get());
             let core = OpenOptions { capacity, mode, uid, must_exist };
-            handle::create(Arena::open_named(&read_name(name)?, &core)?)
+            handle::create(Arena::open_named(&types::string(name, "name")?, &core)?)
         })
     }
 }
@@ -212,7 +212,7 @@ pub unsafe extern "C" fn mp_arena_remove(arena: *mut mp_arena, name: *const c_ch
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_arena_unlink(name: *const c_char) -> mp_status {
     // SAFETY: `name` is NULL or ends in NUL, as the header asks.
-    guard(|| Arena::unlink_named(&unsafe { read_name(name) }?))
+    guard(|| Arena::unlink_named(&unsafe { types::string(name, "name") }?))
 }
 
 /// Drops this handle; NULL is nothing. Objects that were found in the arena go on, with handles of their own; the arena

@@ -36,6 +36,9 @@ pub fn limits() -> Limits {
 }
 
 const MFD_NOEXEC_SEAL: libc::c_uint = 8;
+const MADV_COLLAPSE: libc::c_int = 25;
+/// A huge page, and what the address of a mapping is aligned to so that it can have some.
+const HUGE_PAGE: usize = 2 << 20;
 
 /// A memfd of no length that may be sealed, and not executed where the kernel knows how to forbid it.
 fn memfd(name: &CStr) -> Result<OwnedFd> {
@@ -131,10 +134,17 @@ impl SharedMap {
         let file = os::file_of(fd.as_raw_fd()).ok_or_else(|| Error::system("fstat of shared memory"))?;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_SHARED | libc::MAP_NORESERVE;
-        // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), len, protection, flags, fd.as_raw_fd(), 0) };
+        let (place, fixed) = aligned_place(len);
+        // SAFETY: a new mapping at an address that the kernel chooses, or in the place that was just reserved for it,
+        // touches nothing that exists.
+        let base = unsafe { libc::mmap(place, len, protection, flags | fixed, fd.as_raw_fd(), 0) };
         if base == libc::MAP_FAILED {
-            return Err(Error::system(format_args!("mmap of {len} shared bytes")));
+            let error = Error::system(format_args!("mmap of {len} shared bytes"));
+            if fixed != 0 {
+                // SAFETY: the place was reserved just now, and nobody knows of it.
+                unsafe { libc::munmap(place, len) };
+            }
+            return Err(error);
         }
         // Best effort: it only keeps core files small.
         // SAFETY: the range was just mapped; MADV_DONTDUMP changes no contents.
@@ -200,6 +210,16 @@ impl SharedMap {
         done.map_err(|errno| Error::from_errno(format_args!("giving back {len} shared bytes"), errno))
     }
 
+    /// Asks the kernel to put huge pages behind the whole ones in a range; where it has none, or not for shared
+    /// memory, ordinary ones stay. The contents do too.
+    pub fn prefer_huge_pages(&self, offset: usize, len: usize) {
+        let (from, end) = (offset.next_multiple_of(HUGE_PAGE), (offset + len) / HUGE_PAGE * HUGE_PAGE);
+        if from < end && self.check(from, end - from).is_ok() {
+            let _ = self.advise(from, end - from, libc::MADV_HUGEPAGE);
+            let _ = self.advise(from, end - from, MADV_COLLAPSE);
+        }
+    }
+
     fn check(&self, offset: usize, len: usize) -> Result<()> {
         match offset.checked_add(len) {
             Some(end) if end <= self.len && len > 0 => Ok(()),
@@ -228,6 +248,32 @@ impl Drop for SharedMap {
     }
 }
 
+/// Address space for `len` bytes that is aligned to a huge page, and the flag to map there; NULL and none if there is
+/// not enough for that.
+fn aligned_place(len: usize) -> (*mut libc::c_void, libc::c_int) {
+    let none = (std::ptr::null_mut(), 0);
+    let Some(reserved) = len.checked_add(HUGE_PAGE) else { return none };
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists.
+    let base = unsafe { libc::mmap(std::ptr::null_mut(), reserved, libc::PROT_NONE, flags, -1, 0) };
+    if base == libc::MAP_FAILED {
+        return none;
+    }
+    let before = (base as usize).next_multiple_of(HUGE_PAGE) - base as usize;
+    let after = reserved - before - len.next_multiple_of(page_size());
+    // SAFETY: the two ends of the range that was just mapped, which nobody knows of.
+    unsafe {
+        let place = base.add(before);
+        if before > 0 {
+            libc::munmap(base, before);
+        }
+        if after > 0 {
+            libc::munmap(place.add(reserved - before - after), after);
+        }
+        (place, libc::MAP_FIXED)
+    }
+}
+
 fn page_multiple(len: usize) -> usize {
     len & !(page_size() - 1)
 }
@@ -243,7 +289,7 @@ const SMALLEST_PIECE: usize = 64 << 10;
 
 /// fallocate in pieces: a signal undoes the piece in work, so that under a fast interval timer a large range
 /// would never be done. Each interrupted piece is tried again at half its size.
-fn allocate(fd: RawFd, offset: usize, len: usize) -> std::result::Result<(), i32> {
+pub(super) fn allocate(fd: RawFd, offset: usize, len: usize) -> std::result::Result<(), i32> {
     let (mut at, end) = (offset, offset + len);
     let mut largest = LARGEST_PIECE;
     while at < end {

@@ -33,6 +33,11 @@ FIELD(mp_queue_options, max_bytes, 24);
 FIELD(mp_queue_options, overflow, 32);
 FIELD(mp_queue_options, redeliver, 36);
 
+SIZE(mp_array_options, 16);
+FIELD(mp_array_options, size, 0);
+FIELD(mp_array_options, lock, 8);
+FIELD(mp_array_options, huge_pages, 12);
+
 SIZE(mp_pool_options, 64);
 FIELD(mp_pool_options, size, 0);
 FIELD(mp_pool_options, processes, 8);
@@ -104,6 +109,9 @@ NUMBER(MP_QUEUE_PRIORITY, 2);
 NUMBER(MP_OVERFLOW_WAIT, 0);
 NUMBER(MP_OVERFLOW_FAIL, 1);
 NUMBER(MP_OVERFLOW_DROP_OLDEST, 2);
+NUMBER(MP_LOCK_RECURSIVE, 0);
+NUMBER(MP_LOCK_PLAIN, 1);
+NUMBER(MP_LOCK_NONE, 2);
 
 /* What the defaults of an options struct must be: its size set, and nothing written beyond the caller's struct. */
 #define CHECK_DEFAULTS(type)                                                                                           \
@@ -129,6 +137,7 @@ int main(void) {
     CHECK_DEFAULTS(mp_process_options);
     CHECK_DEFAULTS(mp_semaphore_options);
     CHECK_DEFAULTS(mp_queue_options);
+    CHECK_DEFAULTS(mp_array_options);
     CHECK_DEFAULTS(mp_pool_options);
     CHECK_DEFAULTS(mp_task_options);
     return 0;
