@@ -34,9 +34,13 @@ mod refs;
 #[cfg(not(loom))]
 mod runs;
 #[cfg(not(loom))]
+mod sector;
+#[cfg(not(loom))]
 mod slab;
 #[cfg(not(loom))]
 mod slot;
+#[cfg(not(loom))]
+mod trim;
 #[cfg(not(loom))]
 pub mod wait;
 

@@ -160,6 +160,7 @@ impl<'a> Waiter<'a> {
         if clock::now() >= self.look {
             self.look = i64::MAX;
             self.look_after(word, seen);
+            self.arena.trim_old();
         }
         None
     }

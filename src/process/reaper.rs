@@ -217,6 +217,7 @@ fn run() {
             owners.into_iter().for_each(look_at);
             if let Some(arena) = Arena::if_made() {
                 arena.sweep();
+                arena.trim_old();
             }
             // Among a thousand processes a round takes a while: no more than a fiftieth of the time.
             round = clock::now() + ROUND.max((clock::now() - begun) * 50);
