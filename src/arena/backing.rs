@@ -1,12 +1,19 @@
 //! Backing: every page is asked of the kernel before it is first touched, so that a lack of memory is an error
 //! of a call and never a signal. A bit for each chunk says that it was asked for; asking twice does no harm, so
-//! a process may die anywhere in between.
+//! a process may die anywhere in between. The bits of the heap change under the heap lock only; there they are also
+//! cleared again, see `trim.rs`.
+//!
+//! Before the kernel is asked, so is what limits it (`sys/room.rs`): where it has not enough to give, it would kill.
 
 use super::layout::CHUNK;
 use super::Arena;
-use crate::error::{Error, Result, Status};
+use crate::error::Result;
+use crate::fault;
 use crate::sys::prim::{AtomicU64, Ordering};
-use crate::sys::procfs;
+use crate::sys::room;
+
+/// Chunks that are asked of the kernel at once.
+const PIECE: u64 = (64 << 20) / CHUNK;
 
 impl Arena {
     fn backed_word(&self, chunk: u64) -> (&AtomicU64, u64) {
@@ -20,35 +27,50 @@ impl Arena {
 
     /// Backs `length` bytes at `offset`.
     pub(crate) fn back(&self, offset: u64, length: u64) -> Result<()> {
-        let (first, last) = (offset / CHUNK, (offset + length.max(1) - 1) / CHUNK);
-        let mut chunk = first;
-        while chunk <= last {
-            if self.is_backed(chunk * CHUNK) {
-                chunk += 1;
-                continue;
+        let (first, end) = (offset / CHUNK, (offset + length.max(1) - 1) / CHUNK + 1);
+        let missing = |chunk: &u64| !self.is_backed(chunk * CHUNK);
+        let Some(mut chunk) = (first..end).find(missing) else { return Ok(()) };
+        // All that is missing at once: a request that can't be met is refused before it has taken anything.
+        room::admit((chunk..end).filter(missing).count() as u64 * CHUNK)?;
+        loop {
+            let count = (chunk..end).take(PIECE as usize).take_while(missing).count() as u64;
+            self.back_chunks(chunk, count)?;
+            match (chunk + count..end).find(missing) {
+                Some(next) => chunk = next,
+                None => return Ok(()),
             }
-            let from = chunk;
-            while chunk <= last && !self.is_backed(chunk * CHUNK) {
-                chunk += 1;
-            }
-            let bytes = ((chunk - from) * CHUNK).min(self.capacity() - from * CHUNK);
-            self.map().back((from * CHUNK) as usize, bytes as usize)?;
-            for done in from..chunk {
-                let (word, bit) = self.backed_word(done);
-                word.fetch_or(bit, Ordering::Release);
-            }
+        }
+    }
+
+    fn back_chunks(&self, first: u64, count: u64) -> Result<()> {
+        let bytes = (count * CHUNK).min(self.capacity() - first * CHUNK);
+        self.map().back((first * CHUNK) as usize, bytes as usize)?;
+        fault!("arena.back:backed");
+        for chunk in first..first + count {
+            let (word, bit) = self.backed_word(chunk);
+            word.fetch_or(bit, Ordering::Release);
+        }
+        fault!("arena.back:noted");
+        if first >= self.regions().heap / CHUNK {
+            self.count_backed(count);
         }
         Ok(())
     }
-}
 
-/// Refuses a request that the machine's memory can't meet.
-pub(crate) fn refuse_beyond_memory(length: u64) -> Result<()> {
-    match procfs::mem_available() {
-        Some(available) if available < length => Err(Error::new(
-            Status::NoMemory,
-            format!("{length} bytes were asked for, but the machine has {available} bytes available"),
-        )),
-        _ => Ok(()),
+    /// The chunk is about to go back to the kernel.
+    pub(crate) fn clear_backed(&self, chunk: u64) {
+        let (word, bit) = self.backed_word(chunk);
+        word.fetch_and(!bit, Ordering::Release);
+    }
+
+    /// How many chunks from `first` on are backed, counted.
+    pub(crate) fn count_backed_chunks(&self, first: u64) -> u32 {
+        let mut count = 0;
+        for word in first / 64..self.capacity().div_ceil(CHUNK).div_ceil(64) {
+            let bits = self.backed_word(word * 64).0.load(Ordering::Relaxed);
+            let before = first.saturating_sub(word * 64);
+            count += (bits >> before << before).count_ones();
+        }
+        count
     }
 }

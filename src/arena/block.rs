@@ -82,7 +82,20 @@ impl Arena {
     /// A new block with `length` bytes of data, which a forked child shares or not.
     pub fn allocate(&'static self, length: u64, shared_by_fork: bool) -> Result<Block> {
         let kind = if shared_by_fork { kind::BLOCK } else { kind::PRIVATE };
-        self.or_after_sweep(|| self.try_allocate(length, kind))
+        let take = || self.or_after_sweep(|| self.try_allocate(length, kind));
+        let block = match take() {
+            // What lies idle in pieces may be what the machine lacks.
+            Err(error)
+                if error.status() == Status::NoMemory && self.has_granules(length) && self.trim_all() =>
+            {
+                take()?
+            }
+            taken => taken?,
+        };
+        if block_class(length).is_none() {
+            self.trim_old();
+        }
+        Ok(block)
     }
 
     /// When memory is short, those who have ended unnoticed may have some.

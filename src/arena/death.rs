@@ -349,6 +349,7 @@ impl Arena {
                 entry.become_kind(done);
             }
         }
+        self.trim_if_asked();
     }
 
     fn lower_object(&self, object: BlockRef, entry: &Entry) {

@@ -1,7 +1,7 @@
 //! What lies where in an arena: offsets, sizes and the structs that all processes agree on.
 //!
 //! ```text
-//! header | slots | slab directories | granule table | backed bitmap | heap
+//! header | slots | slab directories | sectors | granule table | backed bitmap | heap
 //! ```
 //!
 //! The heap is cut into granules; a run of granules is either one large block or a slab of equal small ones.
@@ -18,6 +18,11 @@ pub(crate) const LAYOUT: u32 = 2;
 pub(crate) const GRANULE: u64 = 16 << 10;
 /// Backing is asked of the kernel in chunks of this size.
 pub(crate) const CHUNK: u64 = 256 << 10;
+
+/// Granules in a chunk.
+pub(crate) const PER_CHUNK: u32 = (CHUNK / GRANULE) as u32;
+/// Granules in a sector, the unit of the search for free ones.
+pub(crate) const SECTOR: u32 = 1024;
 
 /// How many processes may use an arena at once, slot 0 being nobody.
 pub(crate) const SLOTS: u32 = 4096;
@@ -40,7 +45,7 @@ macro_rules! shared {
 }
 pub(crate) use shared;
 
-shared!(AtomicU32, AtomicU64, Futex, Header, Class);
+shared!(AtomicU32, AtomicU64, Futex, Header, Class, Sector, Idle);
 
 /// The first bytes of an arena.
 #[repr(C)]
@@ -60,7 +65,8 @@ pub(crate) struct Header {
     pub(crate) heap_watch: AtomicU32,
     /// No granule from here on is used.
     pub(crate) top: AtomicU32,
-    /// Where the next search for a run begins: never inside a run. Zero while a run is being made.
+    /// Where the next search for a run begins, below which there is hardly room: never inside a run. Zero while a run
+    /// is being made.
     pub(crate) cursor: AtomicU32,
     /// Generations for memory that gets a new use.
     pub(crate) generation: AtomicU32,
@@ -80,7 +86,37 @@ pub(crate) struct Header {
     /// The namespaces of pids and of time in which the slots' numbers mean something; 0 if not known.
     pub(crate) pid_namespace: AtomicU64,
     pub(crate) time_namespace: AtomicU64,
+    pub(crate) idle: Idle,
     pub(crate) classes: [Class; CLASSES],
+}
+
+/// What is known of memory that lies idle: see `trim.rs`. All but `look` and `since` under the heap lock.
+#[repr(C)]
+pub(crate) struct Idle {
+    /// Granules in runs.
+    pub(crate) used: AtomicU32,
+    /// Chunks of the heap that are backed.
+    pub(crate) backed: AtomicU32,
+    /// The fewest idle granules since `since`.
+    pub(crate) least: AtomicU32,
+    /// So much was left idle by the last trimming that did not find enough; 0 if it did.
+    pub(crate) barren: AtomicU32,
+    pub(crate) pad: AtomicU32,
+    /// A run has ended: somebody should see whether memory is to go back.
+    pub(crate) look: AtomicU32,
+    /// When the period began over which `least` is kept, in nanoseconds on the monotonic clock.
+    pub(crate) since: AtomicU64,
+    /// The chunks that are going back at this moment: the first one << 32 | how many.
+    pub(crate) going: AtomicU64,
+}
+
+/// What is known of a sector: see `sector.rs`.
+#[repr(C)]
+pub(crate) struct Sector {
+    /// The run that covers the sector's first granule begins here, if there is one.
+    pub(crate) entry: AtomicU32,
+    /// No free stretch of so many granules touches the sector; 0 is unknown.
+    pub(crate) none: AtomicU32,
 }
 
 /// The directory of one size class.
@@ -112,6 +148,7 @@ pub(crate) const FIRST_OBJECT_CLASS: usize = 17;
 pub(crate) struct Regions {
     pub(crate) slots: u64,
     pub(crate) directories: u64,
+    pub(crate) sectors: u64,
     pub(crate) table: u64,
     pub(crate) backed: u64,
     pub(crate) heap: u64,
@@ -127,12 +164,13 @@ impl Regions {
     pub(crate) fn of(capacity: u64) -> Regions {
         let slots = up(size_of::<Header>() as u64, 4096);
         let directories = slots + u64::from(SLOTS) * SLOT_SIZE;
-        let table = directories + CLASSES as u64 * SLABS_PER_CLASS * 4;
+        let sectors = directories + CLASSES as u64 * SLABS_PER_CLASS * 4;
         let granules = (capacity / GRANULE).min(u64::from(u32::MAX >> 2)) as u32;
+        let table = sectors + u64::from(granules.div_ceil(SECTOR)) * size_of::<Sector>() as u64;
         let backed = up(table + u64::from(granules) * 4, 64);
         let heap = up(backed + capacity / CHUNK / 8 + 8, CHUNK);
         let granules = (capacity.saturating_sub(heap) / GRANULE) as u32;
-        Regions { slots, directories, table, backed, heap, granules }
+        Regions { slots, directories, sectors, table, backed, heap, granules }
     }
 }
 
@@ -153,7 +191,12 @@ mod tests {
     fn regions_do_not_overlap() {
         for capacity in [64 << 20, 1 << 30, 64 << 30] {
             let r = Regions::of(capacity);
-            assert!(r.slots < r.directories && r.directories < r.table && r.table < r.backed);
+            assert!(
+                r.slots < r.directories
+                    && r.directories < r.sectors
+                    && r.sectors < r.table
+                    && r.table < r.backed
+            );
             assert!(r.backed + capacity / CHUNK / 8 < r.heap);
             assert!(r.heap + u64::from(r.granules) * GRANULE <= capacity);
             assert!(u64::from(r.granules) * GRANULE + r.heap + GRANULE > capacity);

@@ -40,11 +40,15 @@ mod refs;
 #[cfg(not(loom))]
 mod runs;
 #[cfg(not(loom))]
+mod sector;
+#[cfg(not(loom))]
 mod slab;
 #[cfg(not(loom))]
 mod slot;
 #[cfg(not(loom))]
 mod spin;
+#[cfg(not(loom))]
+mod trim;
 #[cfg(not(loom))]
 pub mod wait;
 
@@ -63,8 +67,6 @@ pub use self::{
     slot::Owner,
 };
 
-#[cfg(not(loom))]
-pub(crate) use self::backing::refuse_beyond_memory;
 #[cfg(not(loom))]
 pub(crate) use self::object::object;
 

@@ -3,12 +3,13 @@
 //! The granule table has a word for each granule. A run is the word of its first granule, which says how long it
 //! is and what for; all its other words are zero, and so are those of free granules. One store makes a run and
 //! one store ends it, so whoever inherits the heap lock from a dead process finds nothing half done. `top` is raised
-//! before the run below it is made; `cursor`, which only speeds up the search, is reset meanwhile.
+//! before the run below it is made; `cursor`, which only speeds up the search, is reset meanwhile. The counts of
+//! granules and chunks (`Idle`) are made anew by who inherits the lock; `sector.rs` says why its words need not be.
 
 use super::block::{Place, LARGE_CLASS, LARGE_META};
 use super::held::kind;
 use super::journal::What;
-use super::layout::{CHUNK, GRANULE};
+use super::layout::GRANULE;
 use super::refs::{BlockRef, Refs, GENERATION_MASK};
 use super::word;
 use super::{Arena, Tables};
@@ -48,15 +49,16 @@ impl Drop for Heap<'_> {
 }
 
 impl Arena {
-    /// Takes the heap lock. A dead owner has left nothing half done but the cursor.
+    /// Takes the heap lock. What a dead owner has left is mended first.
     pub(crate) fn lock_heap(&self) -> Heap<'_> {
         let header = self.header();
         let taken =
             super::wait::acquire_internal(self, &header.heap_lock, &header.heap_watch, Deadline::Never);
+        let heap = Heap(self);
         if taken == Ok(word::Acquired::OwnerDead) {
-            header.cursor.store(0, Ordering::Release);
+            self.inherit_heap(&heap);
         }
-        Heap(self)
+        heap
     }
 
     fn granule(&self, index: u32) -> &AtomicU32 {
@@ -67,10 +69,15 @@ impl Arena {
         self.regions().heap + u64::from(index) * GRANULE
     }
 
-    /// The granule that contains this offset.
+    /// The granule that contains this offset, if any such was ever used.
     pub(crate) fn granule_of(&self, offset: u64) -> Option<u32> {
         let index = offset.checked_sub(self.regions().heap)? / GRANULE;
-        (index < u64::from(self.regions().granules)).then_some(index as u32)
+        (index < u64::from(self.top())).then_some(index as u32)
+    }
+
+    /// No granule from here on is used.
+    pub(crate) fn top(&self) -> u32 {
+        self.header().top.load(Ordering::Acquire).min(self.regions().granules)
     }
 
     /// The run that begins at this granule.
@@ -86,95 +93,58 @@ impl Arena {
         })
     }
 
-    /// The first granule of `length` free ones. Backs them and what the table needs.
-    fn find_run(&self, _heap: &Heap<'_>, length: u32) -> Result<u32> {
+    /// The first granule of `length` free ones, for `bytes` that were asked for. Backs them and what the table needs.
+    fn find_run(&self, _heap: &Heap<'_>, length: u32, bytes: u64) -> Result<u32> {
         let header = self.header();
         let limit = self.regions().granules;
-        let top = header.top.load(Ordering::Relaxed).min(limit);
+        let top = self.top();
         let cursor = header.cursor.load(Ordering::Relaxed).min(top);
-        let found = match self.scan(cursor, top, length).or_else(|| self.scan(0, top, length)) {
-            Some(index) => index,
-            None => self.tail_of(top),
-        };
-        found.checked_add(length).filter(|end| *end <= limit).ok_or_else(|| self.exhausted(length))?;
+        let beyond_cursor = self.find_stretch(cursor, top, length);
+        let found = beyond_cursor.or_else(|| self.find_stretch(0, top, length));
+        let found = found.unwrap_or_else(|| self.tail_of(top));
+        let end =
+            found.checked_add(length).filter(|end| *end <= limit).ok_or_else(|| self.exhausted(bytes))?;
         self.back(self.regions().table + u64::from(found) * 4, u64::from(length) * 4 + 4)?;
-        self.back(self.granule_offset(found), u64::from(length) * GRANULE)?;
+        self.back_sectors(found, end)?;
         header.cursor.store(0, Ordering::Release);
-        // Before the run is made, so that no run ever reaches beyond it.
-        header.top.fetch_max(found + length, Ordering::Release);
+        // Before the run is made, so that no run ever reaches beyond it; and before the memory is backed, so that no
+        // more than a part of a chunk is ever backed beyond it.
+        header.top.fetch_max(end, Ordering::Release);
+        self.back(self.granule_offset(found), u64::from(length) * GRANULE)?;
         Ok(found)
     }
 
-    fn scan(&self, from: u32, top: u32, length: u32) -> Option<u32> {
-        let (mut index, mut free) = (from, 0);
-        while index < top {
-            match self.run_at(index) {
-                Some((_, n)) => {
-                    free = 0;
-                    index += n.max(1);
-                }
-                None => {
-                    free += 1;
-                    index += 1;
-                    if free == length {
-                        return Some(index - length);
-                    }
-                }
-            }
-        }
-        None
+    fn free_bytes(&self) -> u64 {
+        let used = self.header().idle.used.load(Ordering::Relaxed).min(self.regions().granules);
+        u64::from(self.regions().granules - used) * GRANULE
     }
 
-    /// Where a run at the end of the used part begins: the free granules just below `top` belong to it.
-    fn tail_of(&self, top: u32) -> u32 {
-        let (mut index, mut tail) = (0, 0);
-        while index < top {
-            match self.run_at(index) {
-                Some((_, n)) => {
-                    index += n.max(1);
-                    tail = index;
-                }
-                None => index += 1,
-            }
-        }
-        tail
+    /// Whether so many bytes are free, if not in one piece.
+    pub(crate) fn has_granules(&self, bytes: u64) -> bool {
+        bytes <= self.free_bytes()
     }
 
-    fn exhausted(&self, length: u32) -> Error {
-        let free = u64::from(self.regions().granules) * GRANULE - self.granules_in_use() * GRANULE;
+    fn exhausted(&self, bytes: u64) -> Error {
+        let free = self.free_bytes();
         Error::new(
             Status::NoMemory,
             format!(
-                "the arena has no {} bytes in one piece: {} of its {} bytes are free (MP_ARENA_BYTES sets its size)",
-                u64::from(length) * GRANULE,
-                free,
-                self.capacity()
+                "the arena has no {bytes} bytes in one piece: {free} of its {} bytes are free (MP_ARENA_BYTES sets its size{})",
+                self.capacity(),
+                crate::sys::memfd::limits(),
             ),
         )
-    }
-
-    fn granules_in_use(&self) -> u64 {
-        let top = self.header().top.load(Ordering::Relaxed).min(self.regions().granules);
-        let (mut index, mut used) = (0, 0);
-        while index < top {
-            match self.run_at(index) {
-                Some((_, n)) => {
-                    used += u64::from(n);
-                    index += n.max(1);
-                }
-                None => index += 1,
-            }
-        }
-        used
     }
 
     /// Makes the run: the commit is the store into the table.
     fn commit_run(&self, _heap: &Heap<'_>, index: u32, purpose: Use, length: u32) {
         let header = self.header();
+        self.note_entries(index, length);
         fault!("arena.run:prepared");
         self.granule(index).store(encode(purpose, length), Ordering::Release);
         fault!("arena.run:made");
         header.cursor.store(index + length, Ordering::Release);
+        self.count_used(length);
     }
 
     /// A large block of `length` bytes with one holder, for `place`.
@@ -182,12 +152,9 @@ impl Arena {
         let granules = u32::try_from(length.saturating_add(LARGE_META + 16).div_ceil(GRANULE))
             .ok()
             .filter(|n| *n <= LENGTH_MASK)
-            .ok_or_else(|| self.exhausted(LENGTH_MASK))?;
-        if length >= 64 * CHUNK {
-            super::backing::refuse_beyond_memory(length)?;
-        }
+            .ok_or_else(|| self.exhausted(length))?;
         let heap = self.lock_heap();
-        let index = self.find_run(&heap, granules)?;
+        let index = self.find_run(&heap, granules, length)?;
         let target = self.granule_offset(index) + LARGE_META;
         let generation =
             u64::from(self.header().generation.fetch_add(1, Ordering::Relaxed)) & GENERATION_MASK;
@@ -206,15 +173,24 @@ impl Arena {
 
     /// A large block has been freed: its granules may serve again.
     pub(crate) fn end_large(&self, block: BlockRef) {
-        let _heap = self.lock_heap();
+        let heap = self.lock_heap();
         let Some(index) = self.granule_of(block.offset()).filter(|_| self.is_run(block.offset())) else {
             return;
         };
         let refs = Refs(self.at::<AtomicU64>(block.offset()).load(Ordering::Acquire));
         if refs.is_free() && refs.generation() == block.generation() {
-            fault!("arena.run:ending");
-            self.granule(index).store(0, Ordering::Release);
+            self.end_run(&heap, index);
         }
+    }
+
+    fn end_run(&self, _heap: &Heap<'_>, index: u32) {
+        let Some((_, length)) = self.run_at(index) else { return };
+        self.forget_limits(index, length);
+        fault!("arena.run:ending");
+        self.granule(index).store(0, Ordering::Release);
+        fault!("arena.run:ended");
+        self.header().cursor.fetch_min(index, Ordering::Release);
+        self.count_freed(length);
     }
 
     /// A run for a slab of `class`, entered in the class's directory.
@@ -222,7 +198,7 @@ impl Arena {
         let heap = self.lock_heap();
         let granules = self.slab_granules(class);
         let ordinal = self.free_ordinal(class)?;
-        let index = self.find_run(&heap, granules)?;
+        let index = self.find_run(&heap, granules, u64::from(granules) * GRANULE)?;
         let generation =
             u64::from(self.header().generation.fetch_add(1, Ordering::Relaxed)) & GENERATION_MASK;
         let offset = self.granule_offset(index);
@@ -255,24 +231,28 @@ impl Arena {
         }
     }
 
-    /// Calls `f` with each large block that is held: (length asked for).
-    pub(crate) fn each_large(&self, mut f: impl FnMut(u64)) {
-        let _heap = self.lock_heap();
-        let top = self.header().top.load(Ordering::Relaxed).min(self.regions().granules);
-        let mut index = 0;
+    /// Calls `f` with each run: (its first granule, what for, how many granules).
+    pub(crate) fn each_run(&self, _heap: &Heap<'_>, mut f: impl FnMut(u32, Use, u32)) {
+        let (mut index, top) = (0, self.top());
         while index < top {
             match self.run_at(index) {
                 Some((purpose, n)) => {
-                    if purpose == Use::Large {
-                        let target = self.granule_offset(index) + LARGE_META;
-                        if Refs(self.at::<AtomicU64>(target).load(Ordering::Acquire)).is_held() {
-                            f(u64::from(n) * GRANULE);
-                        }
-                    }
+                    f(index, purpose, n);
                     index += n.max(1);
                 }
                 None => index += 1,
             }
         }
+    }
+
+    /// Calls `f` with each large block that is held: (bytes of its run).
+    pub(crate) fn each_large(&self, mut f: impl FnMut(u64)) {
+        let heap = self.lock_heap();
+        self.each_run(&heap, |index, purpose, n| {
+            let target = self.granule_offset(index) + LARGE_META;
+            if purpose == Use::Large && Refs(self.at::<AtomicU64>(target).load(Ordering::Acquire)).is_held() {
+                f(u64::from(n) * GRANULE);
+            }
+        });
     }
 }

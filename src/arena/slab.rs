@@ -217,7 +217,8 @@ impl Arena {
 
     /// The slab, class and index of the block whose reference word is at `target`, if there is one.
     pub(crate) fn locate(&self, target: u64) -> Option<(u64, usize, u32)> {
-        self.granule_of(target).filter(|_| target % 16 == 0)?;
+        // Memory that is not backed is not read: it might have to be found for that.
+        self.granule_of(target).filter(|_| target % 16 == 0 && self.is_backed(target))?;
         let meta = self.at::<AtomicU64>(target + 8).load(Ordering::Relaxed);
         let (class, index) = ((meta & 0xff) as usize, (meta >> 8) as u32);
         let size = u64::from(*CLASS_SIZES.get(class)?);

@@ -156,6 +156,7 @@ impl<'a> Waiter<'a> {
         if self.slept_long {
             self.look = i64::MAX;
             self.look_after(word, seen);
+            self.arena.trim_old();
         }
         None
     }

@@ -215,7 +215,10 @@ fn run() {
         let begun = clock::now();
         if begun >= round {
             owners.into_iter().for_each(look_at);
-            arena::each_arena().filter(|arena| !arena.lost()).for_each(Arena::sweep);
+            arena::each_arena().filter(|arena| !arena.lost()).for_each(|arena| {
+                arena.sweep();
+                arena.trim_old();
+            });
             // Among a thousand processes a round takes a while: no more than a fiftieth of the time.
             round = clock::now() + ROUND.max((clock::now() - begun) * 50);
         }

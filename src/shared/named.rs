@@ -7,10 +7,11 @@
 
 use super::memory::{self, LINE};
 use crate::arena::layout::shared;
-use crate::arena::{object, refuse_beyond_memory, Arena, Block, Holder, ObjectHead, ObjectKind, Token};
+use crate::arena::{object, Arena, Block, Holder, ObjectHead, ObjectKind, Token};
 use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::room;
 use crate::sys::shmfile::{self, effective_uid, Directory, FileFacts, FileMap};
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -75,7 +76,7 @@ impl SharedMemory {
         let directory = Directory::open()?;
         let file = directory.temporary(0o600)?;
         fault!("shared.file:made");
-        refuse_beyond_memory(size as u64)?;
+        room::admit(size as u64)?;
         directory.back(file.as_fd(), size as u64)?;
         fault!("shared.file:backed");
         let memory = SharedMemory::around(arena, file.as_fd(), name)?;
@@ -96,7 +97,7 @@ impl SharedMemory {
             ))
         })?;
         if !facts.backed {
-            refuse_beyond_memory(facts.len)?;
+            room::admit(facts.len)?;
             directory.fill(file.as_fd(), size)?;
         }
         SharedMemory::around(arena, file.as_fd(), name)

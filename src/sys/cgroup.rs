@@ -114,32 +114,28 @@ fn keyed(group: &Path, file: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.trim_ascii().parse().ok())
 }
 
-/// How many bytes this process may still use before a group's limit is reached; `None` without a limit. Pages of
-/// files that were not used lately count as free.
-pub fn memory_left() -> Option<u64> {
-    let mut left: Option<u64> = None;
+/// Calls `see` with each group up the tree whose memory is limited: its directory, the limit, and how much of it is
+/// left. Memory that the kernel takes back rather than reach the limit counts as left.
+pub fn each_memory_limit(mut see: impl FnMut(&Path, u64, u64)) {
     each_group("memory", |version, group| {
-        if let Some(here) = memory_left_in(version, group) {
-            left = Some(left.map_or(here, |least| least.min(here)));
+        if let Some((limit, left)) = memory_left_in(version, group) {
+            see(group, limit, left);
         }
     });
-    left
 }
 
-fn memory_left_in(version: Version, group: &Path) -> Option<u64> {
-    let (limits, usage, inactive) = match version {
+fn memory_left_in(version: Version, group: &Path) -> Option<(u64, u64)> {
+    let (limits, usage, total) = match version {
         // Above memory.high processes are slowed down until they hardly move.
-        Version::V2 => (["memory.max", "memory.high"], "memory.current", "inactive_file "),
-        Version::V1 => (
-            ["memory.limit_in_bytes", "memory.limit_in_bytes"],
-            "memory.usage_in_bytes",
-            "total_inactive_file ",
-        ),
+        Version::V2 => (&["memory.max", "memory.high"][..], "memory.current", ""),
+        Version::V1 => (&["memory.limit_in_bytes"][..], "memory.usage_in_bytes", "total_"),
     };
     let limit = limits.iter().filter_map(|file| limit(group, file)).min()?;
     let used = self::limit(group, usage)?;
-    let idle = keyed(group, "memory.stat", inactive).unwrap_or(0);
-    Some(limit.saturating_sub(used.saturating_sub(idle)))
+    let stat = |key: &str| keyed(group, "memory.stat", &format!("{total}{key} ")).unwrap_or(0);
+    // What was used lately the kernel gives up too, but not all of it at once. Shared memory is not among it.
+    let idle = stat("inactive_file") + (stat("active_file") + stat("slab_reclaimable")) / 2;
+    Some((limit, limit.saturating_sub(used.saturating_sub(idle))))
 }
 
 #[cfg(test)]
@@ -182,22 +178,67 @@ mod tests {
         assert_eq!(seen, [PathBuf::from("/m/")]);
     }
 
+    /// A directory that looks like a group.
+    struct Fake(PathBuf);
+
+    impl Fake {
+        fn new(name: &str) -> Fake {
+            let dir = std::env::temp_dir().join(format!("mp-cgroup-{name}-{}", std::process::id()));
+            fs::create_dir_all(&dir).unwrap();
+            Fake(dir)
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.0.join(name), text).unwrap();
+        }
+    }
+
+    impl Drop for Fake {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
     #[test]
-    fn memory_left_counts_idle_files_as_free() {
-        let dir = std::env::temp_dir().join(format!("mp-cgroup-{}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
-        let write = |name: &str, text: &str| fs::write(dir.join(name), text).unwrap();
-        write("memory.max", "max\n");
-        write("memory.current", "700\n");
-        assert_eq!(memory_left_in(Version::V2, &dir), None);
-        write("memory.max", "1000\n");
-        assert_eq!(memory_left_in(Version::V2, &dir), Some(300));
-        write("memory.stat", "anon 600\ninactive_file 100\n");
-        assert_eq!(memory_left_in(Version::V2, &dir), Some(400));
-        write("memory.high", "800\n");
-        assert_eq!(memory_left_in(Version::V2, &dir), Some(200));
-        write("memory.high", "10\n");
-        assert_eq!(memory_left_in(Version::V2, &dir), Some(0));
-        fs::remove_dir_all(&dir).unwrap();
+    fn memory_left_counts_what_can_be_taken_back() {
+        let group = Fake::new("v2");
+        let left = || memory_left_in(Version::V2, &group.0);
+        group.write("memory.max", "max\n");
+        group.write("memory.current", "700\n");
+        assert_eq!(left(), None);
+        group.write("memory.max", "1000\n");
+        assert_eq!(left(), Some((1000, 300)));
+        group.write("memory.stat", "anon 600\ninactive_file 100\nactive_file 20\n");
+        assert_eq!(left(), Some((1000, 410)));
+        group.write("memory.high", "800\n");
+        assert_eq!(left(), Some((800, 210)));
+        group.write("memory.high", "10\n");
+        assert_eq!(left(), Some((10, 0)));
+    }
+
+    #[test]
+    fn groups_of_the_first_version_have_other_names() {
+        let group = Fake::new("v1");
+        group.write("memory.limit_in_bytes", "1000\n");
+        group.write("memory.usage_in_bytes", "900\n");
+        group.write("memory.stat", "inactive_file 1\ntotal_inactive_file 200\ntotal_active_file 100\n");
+        assert_eq!(memory_left_in(Version::V1, &group.0), Some((1000, 350)));
+        // No limit is a number beyond all memory.
+        group.write("memory.limit_in_bytes", "9223372036854771712\n");
+        assert!(memory_left_in(Version::V1, &group.0).unwrap().1 > 1 << 60);
+    }
+
+    #[test]
+    fn a_group_further_up_may_leave_the_least() {
+        let root = Fake::new("tree");
+        let place = Place { version: Version::V2, mount: root.0.clone(), below: "a/b".into() };
+        fs::create_dir_all(root.0.join("a/b")).unwrap();
+        for (name, max, current) in [("a", "500\n", "400\n"), ("a/b", "1000\n", "400\n")] {
+            root.write(&format!("{name}/memory.max"), max);
+            root.write(&format!("{name}/memory.current"), current);
+        }
+        let mut seen = Vec::new();
+        each_level(&place, &mut |version, group| seen.push(memory_left_in(version, group)));
+        assert_eq!(seen, [Some((1000, 600)), Some((500, 100)), None]);
     }
 }

@@ -3,6 +3,7 @@
 use super::os;
 use crate::error::{Error, Result, Status};
 use std::ffi::CStr;
+use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 
@@ -16,9 +17,27 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The largest mapping worth trying.
+    /// The largest mapping that is allowed.
     pub fn largest(&self) -> u64 {
         self.address_space.min(self.file_size)
+    }
+
+    /// The largest mapping worth trying: half of the address space is for the rest of the program.
+    fn sensible(&self) -> u64 {
+        let address_space = if self.address_space == u64::MAX { u64::MAX } else { self.address_space / 2 };
+        address_space.min(self.file_size)
+    }
+}
+
+/// The limits that there are, each after a comma.
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, limit) in [("RLIMIT_AS", self.address_space), ("RLIMIT_FSIZE", self.file_size)] {
+            if limit != u64::MAX {
+                write!(f, ", {name} is {limit} bytes")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -81,11 +100,7 @@ impl SharedMap {
         if len as u64 > limits.largest() {
             return Err(Error::new(
                 Status::NoMemory,
-                format!(
-                    "{len} bytes of shared memory are more than the limits allow \
-                     (RLIMIT_AS {}, RLIMIT_FSIZE {})",
-                    limits.address_space, limits.file_size
-                ),
+                format!("{len} bytes of shared memory are more than the limits allow{limits}"),
             ));
         }
         let size = libc::off_t::try_from(len).map_err(|_| Error::invalid("shared memory too large"))?;
@@ -104,7 +119,7 @@ impl SharedMap {
 
     /// [`SharedMap::create`] with `want` bytes, halved on failure as long as it stays `least` or more.
     pub fn reserve(name: &CStr, want: usize, least: usize) -> Result<SharedMap> {
-        let largest = usize::try_from(limits().largest()).unwrap_or(usize::MAX);
+        let largest = usize::try_from(limits().sensible()).unwrap_or(usize::MAX);
         let mut len = want;
         while len > largest && len / 2 >= least {
             len = page_multiple(len / 2);
@@ -189,13 +204,30 @@ impl SharedMap {
         };
         done.map_err(|errno| match errno {
             libc::ENOMEM | libc::ENOSPC | libc::EFBIG => {
-                Error::new(Status::NoMemory, format!("no memory for {len} bytes of shared memory"))
+                let text = format!("no memory for {len} bytes of shared memory{}", self.free_space());
+                Error::new(Status::NoMemory, text)
             }
             libc::EINVAL if self.descriptor().is_none() => {
                 Error::state("the shared memory can't grow: this program has closed its descriptor")
             }
             errno => Error::from_errno(format_args!("fallocate of {len} shared bytes"), errno),
         })
+    }
+
+    /// How much the file system of the file has free, if it has a limit of its own, as /dev/shm has.
+    fn free_space(&self) -> String {
+        let mut stat = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+        // SAFETY: `stat` has room for the answer; the descriptor is this map's own.
+        let done = self
+            .descriptor()
+            .is_some_and(|fd| unsafe { libc::fstatvfs(fd.as_raw_fd(), stat.as_mut_ptr()) } == 0);
+        // SAFETY: zeroes are a statvfs, and so is what fstatvfs wrote.
+        let stat = unsafe { stat.assume_init() };
+        if !done || stat.f_blocks == 0 {
+            return String::new();
+        }
+        let (free, all) = (stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize);
+        format!(": its file system has {free} of its {all} bytes free")
     }
 
     /// Gives the memory of a range (whole pages) back to the kernel; it then reads as zeros and must be backed

@@ -39,6 +39,8 @@ pub mod random;
 #[cfg(not(loom))]
 pub mod reap;
 #[cfg(not(loom))]
+pub mod room;
+#[cfg(not(loom))]
 pub mod shmfile;
 #[cfg(not(loom))]
 pub mod signal;

@@ -22,6 +22,10 @@ pub fn cases() -> Vec<Case> {
         |name: &str, body: fn(Kills)| Case::new(format!("faults: {name}"), move || body(kills)).within(300);
     vec![
         case("memory and objects", |k| k.at_every_pass(&["arena.", "slot."], memory)),
+        case("memory that goes back to the kernel", |k| k.at_every_pass(&["arena."], trimming)),
+        case("who inherits the allocator from a killed process", |k| {
+            k.at_every_pass(&["arena."], inheriting)
+        }),
         case("tokens kept and dropped", |k| k.at_every_pass(&["arena."], keeping)),
         case("fork", |k| k.at_every_pass(&["arena.", "slot.", "fork."], forking)),
         case("fork into a slot before the parent's own", |_| child_settled_before_parent()),
@@ -178,6 +182,76 @@ fn memory(spec: &str) -> bool {
     use_memory(4000);
     use_memory(8000);
     is_back_at(start);
+    killed
+}
+
+/// What the kernel has given is what the arena thinks it was given, in use or not.
+#[track_caller]
+pub fn is_counted() {
+    let arena = Arena::get().unwrap();
+    let (backed, idle) = arena.backed_and_idle();
+    let given = given_by_the_kernel();
+    assert!(
+        (backed..=backed + (1 << 20)).contains(&given),
+        "{given} bytes given, {backed} known, {idle} idle"
+    );
+}
+
+/// Bytes of the arena's file that are in memory.
+pub fn given_by_the_kernel() -> u64 {
+    let file = std::fs::File::from(Arena::get().unwrap().descriptor().unwrap().try_clone_to_owned().unwrap());
+    std::os::unix::fs::MetadataExt::blocks(&file.metadata().unwrap()) * 512
+}
+
+/// Large blocks of many lengths, some of which are freed and then go back to the kernel.
+fn come_and_go() {
+    let arena = Arena::get().unwrap();
+    let large = |n: u64| {
+        let block = arena.allocate(n * 100_000, false).unwrap();
+        arena.write(arena.data_offset(block.reference()), &vec![n as u8; n as usize * 100_000]);
+        block
+    };
+    let mut blocks: Vec<_> = (1..12).map(large).collect();
+    for n in [1, 3, 4] {
+        drop(blocks.remove(n));
+        arena.trim_all();
+    }
+    blocks.push(large(30));
+    for (i, n) in [1, 3, 4, 6, 8, 9, 10, 11, 30].into_iter().enumerate() {
+        let bytes = arena.read(arena.data_offset(blocks[i].reference()), n * 100_000);
+        assert!(bytes.iter().all(|byte| u64::from(*byte) == n));
+    }
+    drop(blocks);
+    arena.trim_all();
+}
+
+fn trimming(spec: &str) -> bool {
+    // What this process holds itself has its memory from now on.
+    come_and_go();
+    let start = usage();
+    let before = given_by_the_kernel();
+    let killed = was_killed(&victim(spec, come_and_go));
+    come_and_go();
+    is_back_at(start);
+    // What a killed process had is free only now.
+    Arena::get().unwrap().trim_all();
+    is_counted();
+    assert!(given_by_the_kernel() <= before + (1 << 20), "{} of {before}", given_by_the_kernel());
+    killed
+}
+
+fn inheriting(spec: &str) -> bool {
+    come_and_go();
+    let start = usage();
+    let mut killed = false;
+    for point in ["arena.trim:noted", "arena.trim:unbacked", "arena.run:ending", "arena.back:noted"] {
+        victim(&format!("kill@{point}"), come_and_go).was_killed();
+        killed |= was_killed(&victim(spec, come_and_go));
+    }
+    come_and_go();
+    is_back_at(start);
+    Arena::get().unwrap().trim_all();
+    is_counted();
     killed
 }
 
