@@ -2041,6 +2041,29 @@ MP_API mp_status mp_arena_options_defaults(mp_arena_options *options, size_t siz
 MP_API mp_status mp_arena_open(const char *name, const mp_arena_options *options, mp_arena **out);
 
 /**
+ * Takes the name away from its object, which goes with its last handle. The name is free again at once.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_remove(mp_arena *arena, const char *name);
+
+/**
+ * Takes the arena's name away. Programs that have it open go on with it; who opens the name from now on makes a new
+ * arena. Its memory goes with the last process that uses it.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_ACCESS`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_unlink(const char *name);
+
+/**
+ * Drops this handle; NULL is nothing. Objects that were found in the arena go on, with handles of their own; the arena
+ * stays mapped as long as the process lives.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_arena_free(mp_arena *arena);
+
+/**
  * The queue of this name in the arena, made with these options if there is none. With NULL options it must be there.
  *
  * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_EXISTS` if the name is another kind of object's, or a queue's with
@@ -2078,27 +2101,51 @@ MP_API mp_status mp_arena_semaphore(mp_arena *arena, const char *name, uint32_t 
     const mp_semaphore_options *options, mp_semaphore **out);
 
 /**
- * Takes the name away from its object, which goes with its last handle. The name is free again at once.
+ * The condition of this name in the arena, made, with this recursive lock or, for NULL, with one of its own, if there is none.
  *
- * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's, or a condition's with another lock; otherwise
+ * as `mp_condition_new`. `MP_ERR_INVALID` if the lock is not in this arena. *Ownership*: free the handle with `mp_condition_free`; the condition stays until
+ * `mp_arena_remove`. *Threads*: thread-safe.
  */
-MP_API mp_status mp_arena_remove(mp_arena *arena, const char *name);
+MP_API mp_status mp_arena_condition(mp_arena *arena, const char *name, mp_rlock *rlock, mp_condition **out);
 
 /**
- * Takes the arena's name away. Programs that have it open go on with it; who opens the name from now on makes a new
- * arena. Its memory goes with the last process that uses it.
+ * The condition of this name in the arena, made, with this lock, if there is none.
  *
- * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_ACCESS`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM`. *Threads*: thread-safe.
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's, or a condition's with another lock; otherwise
+ * as `mp_condition_new_with_lock`. `MP_ERR_INVALID` if the lock is not in this arena. *Ownership*: free the handle with `mp_condition_free`; the condition stays until
+ * `mp_arena_remove`. *Threads*: thread-safe.
  */
-MP_API mp_status mp_arena_unlink(const char *name);
+MP_API mp_status mp_arena_condition_with_lock(mp_arena *arena, const char *name, mp_lock *lock, mp_condition **out);
 
 /**
- * Drops this handle; NULL is nothing. Objects that were found in the arena go on, with handles of their own; the arena
- * stays mapped as long as the process lives.
+ * The barrier of this name in the arena, made for so many parties if there is none.
  *
- * *Threads*: thread-safe, but no other call may be using the handle.
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's, or a barrier's for another number of parties; otherwise
+ * as `mp_barrier_new`. *Ownership*: free the handle with `mp_barrier_free`; the barrier stays until
+ * `mp_arena_remove`. *Threads*: thread-safe.
  */
-MP_API void mp_arena_free(mp_arena *arena);
+MP_API mp_status mp_arena_barrier(mp_arena *arena, const char *name, uint32_t parties, mp_barrier **out);
+
+/**
+ * The value of this name in the arena, made with these bytes if there is none.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's, or a value's of another size or with another lock; otherwise
+ * as `mp_value_new`. `init` is of no meaning for a value that is there. *Ownership*: free the handle with `mp_value_free`; the value stays until
+ * `mp_arena_remove`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_value(mp_arena *arena, const char *name, size_t size, const void *init, int32_t lock,
+    mp_value **out);
+
+/**
+ * The array of this name in the arena, made with these elements if there is none.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's, or an array's of another form or with another lock; otherwise
+ * as `mp_array_new`. `init` is of no meaning for an array that is there. *Ownership*: free the handle with `mp_array_free`; the array stays until
+ * `mp_arena_remove`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_array(mp_arena *arena, const char *name, size_t elem_size, size_t count, const void *init,
+    int32_t lock, mp_array **out);
 
 /**
  * Makes a cancel object that is not fired.

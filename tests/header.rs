@@ -37,6 +37,7 @@ const ORDER: &[&str] = &[
     "pool",
     "result",
     "arena",
+    "named",
     "cancel",
 ];
 

@@ -2,17 +2,11 @@
 
 use super::guard::{guard, guard_new};
 use super::handle::{self, Handle, Kind};
-use super::lock::mp_lock;
 use super::options::{self, CStruct, Options};
-use super::queue::{core_options, mp_queue, mp_queue_options};
-use super::rlock::mp_rlock;
-use super::semaphore::{mp_semaphore, mp_semaphore_options};
 use super::status::mp_status;
 use super::types::{self, mp_bool};
 use crate::arena::{Arena, OpenOptions};
-use crate::channel::Queue;
 use crate::error::Result;
-use crate::sync::{Lock, RLock};
 use std::ffi::c_char;
 
 /// Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
@@ -68,7 +62,7 @@ impl Options for mp_arena_options {
 ///
 /// # Safety
 /// `name` is NULL or ends in NUL.
-unsafe fn read_name(name: *const c_char) -> Result<Vec<u8>> {
+pub(super) unsafe fn read_name(name: *const c_char) -> Result<Vec<u8>> {
     // SAFETY: the contract is the same.
     Ok(unsafe { types::string(name, "name") }?.into_bytes())
 }
@@ -106,92 +100,6 @@ pub unsafe extern "C" fn mp_arena_open(
             let (capacity, mode, uid, must_exist) = (o.capacity, o.mode, o.uid, o.must_exist.get());
             let core = OpenOptions { capacity, mode, uid, must_exist };
             handle::create(Arena::open_named(&types::string(name, "name")?, &core)?)
-        })
-    }
-}
-
-/// The queue of this name in the arena, made with these options if there is none. With NULL options it must be there.
-///
-/// *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_EXISTS` if the name is another kind of object's, or a queue's with
-/// other options; otherwise as `mp_queue_new`.
-///
-/// *Ownership*: free the handle with `mp_queue_free`; the queue stays until `mp_arena_remove`. Names are up to 255 bytes
-/// of UTF-8. *Threads*: thread-safe.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mp_arena_queue(
-    arena: *mut mp_arena,
-    name: *const c_char,
-    options: *const mp_queue_options,
-    out: *mut *mut mp_queue,
-) -> mp_status {
-    // SAFETY: nobody frees the handle meanwhile; `name` is NULL or ends in NUL; `options` is NULL or as long as its
-    // size says; `out` is NULL or writable.
-    unsafe {
-        guard_new(out, || {
-            let (arena, name) = (*handle::get(arena, "arena")?, read_name(name)?);
-            let given = if options.is_null() { None } else { Some(core_options(&options::read(options)?)?) };
-            handle::create(Queue::named(arena, &name, given.as_ref())?)
-        })
-    }
-}
-
-/// The lock of this name in the arena, made if there is none.
-///
-/// *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's; otherwise as `mp_lock_new`.
-/// *Ownership*: free the handle with `mp_lock_free`; the lock stays until `mp_arena_remove`. *Threads*: thread-safe.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mp_arena_lock(
-    arena: *mut mp_arena,
-    name: *const c_char,
-    out: *mut *mut mp_lock,
-) -> mp_status {
-    // SAFETY: nobody frees the handle meanwhile; `name` is NULL or ends in NUL; `out` is NULL or writable.
-    unsafe {
-        guard_new(out, || {
-            let arena = *handle::get(arena, "arena")?;
-            handle::create(Lock::named(arena, &read_name(name)?)?)
-        })
-    }
-}
-
-/// The recursive lock of this name in the arena, made if there is none.
-///
-/// *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's; otherwise as `mp_rlock_new`.
-/// *Ownership*: free the handle with `mp_rlock_free`; the lock stays until `mp_arena_remove`. *Threads*: thread-safe.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mp_arena_rlock(
-    arena: *mut mp_arena,
-    name: *const c_char,
-    out: *mut *mut mp_rlock,
-) -> mp_status {
-    // SAFETY: nobody frees the handle meanwhile; `name` is NULL or ends in NUL; `out` is NULL or writable.
-    unsafe {
-        guard_new(out, || {
-            let arena = *handle::get(arena, "arena")?;
-            handle::create(RLock::named(arena, &read_name(name)?)?)
-        })
-    }
-}
-
-/// The semaphore of this name in the arena, made with `value` permits if there is none.
-///
-/// *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's, or a semaphore's that was made with
-/// another value or other options; otherwise as `mp_semaphore_new`. *Ownership*: free the handle with
-/// `mp_semaphore_free`; the semaphore stays until `mp_arena_remove`. *Threads*: thread-safe.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mp_arena_semaphore(
-    arena: *mut mp_arena,
-    name: *const c_char,
-    value: u32,
-    options: *const mp_semaphore_options,
-    out: *mut *mut mp_semaphore,
-) -> mp_status {
-    // SAFETY: nobody frees the handle meanwhile; `name` is NULL or ends in NUL; `options` is NULL or as long as its
-    // size says; `out` is NULL or writable.
-    unsafe {
-        guard_new(out, || {
-            let (arena, options) = (*handle::get(arena, "arena")?, options::read(options)?);
-            handle::create(super::semaphore::named(arena, &read_name(name)?, value, &options)?)
         })
     }
 }

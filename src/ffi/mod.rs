@@ -21,6 +21,7 @@ pub mod cancel;
 pub mod condition;
 pub mod lock;
 pub mod memory;
+pub mod named;
 pub mod pool;
 pub mod process;
 pub mod queue;

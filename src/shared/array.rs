@@ -95,6 +95,24 @@ impl Array {
         Array::of(cell)
     }
 
+    /// The array of this name in an arena, made if there is none.
+    pub fn named(
+        arena: &'static Arena,
+        name: &[u8],
+        element: usize,
+        count: usize,
+        init: Option<&[u8]>,
+        options: &ArrayOptions,
+    ) -> Result<Array> {
+        let same = |cell: &ArrayCell| {
+            cell.element.load(Ordering::Relaxed) == element as u64
+                && cell.count.load(Ordering::Relaxed) == count as u64
+                && cell.lock.load(Ordering::Relaxed) == options.lock as u32
+        };
+        let make = || Array::new_in(arena, element, count, init, options).map(|array| array.cell);
+        Array::of(arena.named(name, same, Some(make))?)
+    }
+
     fn of(cell: Holder<ArrayCell>) -> Result<Array> {
         let (element, count) = (cell.element.load(Ordering::Relaxed), cell.count.load(Ordering::Relaxed));
         let lock = LockKind::stored(cell.lock.load(Ordering::Relaxed))?;

@@ -79,6 +79,20 @@ impl Value {
         Value::of(cell)
     }
 
+    /// The value of this name in an arena, made if there is none.
+    pub fn named(
+        arena: &'static Arena,
+        name: &[u8],
+        size: usize,
+        init: Option<&[u8]>,
+        lock: LockKind,
+    ) -> Result<Value> {
+        let form = (size as u64) << SIZE_SHIFT | lock as u64;
+        let same = |cell: &ValueCell| cell.form.load(Ordering::Relaxed) == form;
+        let make = || Value::new_in(arena, size, init, lock).map(|value| value.cell);
+        Value::of(arena.named(name, same, Some(make))?)
+    }
+
     fn of(cell: Holder<ValueCell>) -> Result<Value> {
         let (arena, form) = (cell.arena(), cell.form.load(Ordering::Relaxed));
         let (size, lock) = (form >> SIZE_SHIFT, LockKind::stored(form as u32 & 0xff)?);

@@ -151,6 +151,10 @@ pub(crate) fn destroy(arena: &Arena, offset: u64) {
     arena.drop_link(&cell.lock);
 }
 
+fn elsewhere() -> Error {
+    Error::invalid("the condition's lock is in another arena than the condition is to be in")
+}
+
 /// The lock of a condition.
 #[derive(Clone, Copy, Debug)]
 enum Guard {
@@ -221,9 +225,7 @@ impl Condition {
     /// The same in this arena, in which the lock must be too.
     pub fn new_in(arena: &'static Arena, lock: Option<&RLock>) -> Result<Condition> {
         match lock {
-            Some(lock) if !std::ptr::eq(lock.cell.arena(), arena) => {
-                Err(Error::invalid("the condition's lock is in another arena than the condition is to be in"))
-            }
+            Some(lock) if !std::ptr::eq(lock.cell.arena(), arena) => Err(elsewhere()),
             Some(lock) => Condition::linked(&lock.cell),
             None => Condition::around(Holder::new(arena, |_| {})?),
         }
@@ -232,6 +234,31 @@ impl Condition {
     /// A condition with this lock, in the lock's arena.
     pub fn with_lock(lock: &Lock) -> Result<Condition> {
         Condition::linked(&lock.cell)
+    }
+
+    /// The condition of this name in an arena, made with this recursive lock, or one of its own, if there is none.
+    pub fn named(arena: &'static Arena, name: &[u8], lock: Option<&RLock>) -> Result<Condition> {
+        let bits = lock.map_or(0, |lock| lock.cell.reference().bits());
+        Condition::named_with(arena, name, bits, || Condition::new_in(arena, lock))
+    }
+
+    /// The same with this lock, which must be in the arena.
+    pub fn named_with_lock(arena: &'static Arena, name: &[u8], lock: &Lock) -> Result<Condition> {
+        if !std::ptr::eq(lock.cell.arena(), arena) {
+            return Err(elsewhere());
+        }
+        Condition::named_with(arena, name, lock.cell.reference().bits(), || Condition::with_lock(lock))
+    }
+
+    fn named_with(
+        arena: &'static Arena,
+        name: &[u8],
+        lock: u64,
+        make: impl FnOnce() -> Result<Condition>,
+    ) -> Result<Condition> {
+        let same = |cell: &ConditionCell| cell.lock.load(Ordering::Acquire) == lock;
+        let make = || make().map(|condition| condition.cell);
+        Condition::around(arena.named(name, same, Some(make))?)
     }
 
     fn linked<T: Object>(lock: &Holder<T>) -> Result<Condition> {
