@@ -321,8 +321,12 @@ impl<T: Object> Holder<T> {
 impl Arena {
     /// The arena of this process that a token belongs to.
     pub fn of_token(token: &Token) -> Result<&'static Arena> {
-        // A token of nobody's is refused by the family's.
-        super::named::each_arena().find(|arena| arena.id() == token.arena).map_or_else(Arena::get, Ok)
+        match super::named::each_arena().find(|arena| arena.id() == token.arena) {
+            Some(arena) if arena.lost() => Err(super::map::lost()),
+            Some(arena) => Ok(arena),
+            // A token of nobody's is refused by the family's.
+            None => Arena::get(),
+        }
     }
 
     /// A cell for a new object, and the entry that names it.
