@@ -1,5 +1,6 @@
 //! Named arenas.
 
+use super::event::mp_event;
 use super::guard::{guard, guard_new};
 use super::handle::{self, Handle, Kind};
 use super::lock::mp_lock;
@@ -12,7 +13,7 @@ use super::types::{self, mp_bool};
 use crate::arena::{Arena, OpenOptions};
 use crate::channel::Queue;
 use crate::error::Result;
-use crate::sync::{Lock, RLock};
+use crate::sync::{Event, Lock, RLock};
 use std::ffi::c_char;
 
 /// Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
@@ -192,6 +193,25 @@ pub unsafe extern "C" fn mp_arena_semaphore(
         guard_new(out, || {
             let (arena, options) = (*handle::get(arena, "arena")?, options::read(options)?);
             handle::create(super::semaphore::named(arena, &read_name(name)?, value, &options)?)
+        })
+    }
+}
+
+/// The event of this name in the arena, made if there is none.
+///
+/// *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's; otherwise as `mp_event_new`.
+/// *Ownership*: free the handle with `mp_event_free`; the event stays until `mp_arena_remove`. *Threads*: thread-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_arena_event(
+    arena: *mut mp_arena,
+    name: *const c_char,
+    out: *mut *mut mp_event,
+) -> mp_status {
+    // SAFETY: nobody frees the handle meanwhile; `name` is NULL or ends in NUL; `out` is NULL or writable.
+    unsafe {
+        guard_new(out, || {
+            let arena = *handle::get(arena, "arena")?;
+            handle::create(Event::named(arena, &read_name(name)?)?)
         })
     }
 }
