@@ -294,6 +294,9 @@ typedef struct mp_cancel mp_cancel;
  */
 typedef struct mp_condition mp_condition;
 
+/** An event that processes share: it is set or not, and processes wait until it is set. It belongs to nobody. */
+typedef struct mp_event mp_event;
+
 /**
  * A lock that processes share. It belongs to the process that acquired it, whichever thread that was: a thread
  * that ends leaves it held. If the owning process ends in any way before the release, the next one who acquires
@@ -346,6 +349,10 @@ typedef struct mp_rlock mp_rlock;
 /**
  * A semaphore that processes share: a number of permits. They belong to nobody: any thread of any process may
  * release, and what a dead process had acquired does not come back.
+ *
+ * The permits of a robust one (`mp_semaphore_options.robust`) belong to the process that acquired them, whichever
+ * thread and by whichever handle that was, and come back when that process ends in any way: at once if it was a child
+ * of libmp, within a tenth of a second if somebody waits.
  */
 typedef struct mp_semaphore mp_semaphore;
 
@@ -430,7 +437,7 @@ typedef struct mp_semaphore_options {
     size_t size;
     /** The largest number of permits; 0 is none but the largest possible, 2147483647. Default 0. */
     uint32_t max;
-    /** Permits of a dead process come back. Not built yet: true is `MP_ERR_UNSUPPORTED`. Default false. */
+    /** Permits belong to the process that acquired them, and come back when it dies. Default false. */
     bool robust;
 } mp_semaphore_options;
 
@@ -1016,8 +1023,8 @@ MP_API mp_status mp_semaphore_options_defaults(mp_semaphore_options *options, si
 /**
  * Makes a semaphore with `value` permits.
  *
- * *Returns* `MP_OK`; `MP_ERR_INVALID` if `out` is NULL or `value` is more than the maximum; `MP_ERR_UNSUPPORTED` for
- * `robust`; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for `mp_lock_new`.
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` if `out` is NULL or `value` is more than the maximum; `MP_ERR_NO_MEMORY`;
+ * `MP_ERR_STATE` as for `mp_lock_new`.
  *
  * *Ownership*: free it with `mp_semaphore_free`. *Threads*: thread-safe. *Processes*: a forked child has the handle
  * too; others get one by a token.
@@ -1034,16 +1041,22 @@ MP_API mp_status mp_bounded_semaphore_new(uint32_t value, mp_semaphore **out);
 /**
  * Takes a permit, waiting for one up to `timeout` nanoseconds.
  *
- * *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_INVALID`; `MP_ERR_STATE` as
- * for `mp_lock_new`. *Threads*: thread-safe.
+ * *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_INVALID`; `MP_ERR_NO_MEMORY`
+ * (a robust semaphore only: each of its permits has a place in the process's table); `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Threads*: thread-safe. *Processes*: a child that was forked while its parent had permits of a robust semaphore has
+ * none of them.
  */
 MP_API mp_status mp_semaphore_acquire(mp_semaphore *semaphore, int64_t timeout);
 
 /**
- * Gives `n` permits, and wakes as many waiters.
+ * Gives `n` permits, and wakes as many waiters. Of a robust semaphore it gives back permits of this process, which
+ * any of its threads may have acquired.
  *
- * *Returns* `MP_OK`; `MP_ERR_OVERFLOW` if there would be more than the maximum: then nothing has changed;
- * `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ * *Returns* `MP_OK`; `MP_ERR_OVERFLOW` if there would be more than the maximum, and `MP_ERR_NOT_OWNER` if this process
+ * has fewer than `n` permits of a robust semaphore: then nothing has changed; `MP_ERR_INVALID`; `MP_ERR_STATE` as for
+ * `mp_lock_new`. *Threads*: thread-safe.
  */
 MP_API mp_status mp_semaphore_release(mp_semaphore *semaphore, uint32_t n);
 
@@ -1053,6 +1066,19 @@ MP_API mp_status mp_semaphore_release(mp_semaphore *semaphore, uint32_t n);
  * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
  */
 MP_API mp_status mp_semaphore_value(const mp_semaphore *semaphore, uint32_t *value);
+
+/**
+ * Writes a descriptor into `*fd` that is readable while there are permits, for poll, select and epoll
+ * (level-triggered). It follows a change within moments, so that it may tell of an earlier state: acquire without
+ * waiting, and poll again if there is none. The handle has one descriptor, made at the first request, and with the
+ * process's first one a thread that looks after them.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM` if none can be had, or no thread; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Ownership*, *Threads* and *Processes*: as for `mp_event_fd`.
+ */
+MP_API mp_status mp_semaphore_fd(mp_semaphore *semaphore, int32_t *fd);
 
 /**
  * Writes the semaphore's token into `*out`.
@@ -1074,11 +1100,98 @@ MP_API mp_status mp_semaphore_token(const mp_semaphore *semaphore, mp_token *out
 MP_API mp_status mp_semaphore_from_token(const mp_token *token, mp_semaphore **out);
 
 /**
- * Drops this process's handle; NULL is nothing. The semaphore goes with its last handle in any process.
+ * Drops this process's handle, and its descriptor; NULL is nothing. The semaphore goes with its last handle in any
+ * process. Permits of a robust one that this process still has stay its own, and keep the semaphore alive: it may
+ * release them by another handle of it, else they come back when it ends.
  *
  * *Threads*: thread-safe, but no other call may be using the handle.
  */
 MP_API void mp_semaphore_free(mp_semaphore *semaphore);
+
+/**
+ * Makes an event that is not set.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` if `out` is NULL; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_event_free`. *Threads*: thread-safe. *Processes*: a forked child has the handle
+ * too; others get one by a token.
+ */
+MP_API mp_status mp_event_new(mp_event **out);
+
+/**
+ * Sets the event and wakes all who wait for it, in every process. Setting one that is set changes nothing.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Threads*: thread-safe, and async-signal-safe: it takes no lock, allocates nothing and keeps errno, also where it
+ * fails; a failure's text for `mp_last_error` is a fixed one.
+ */
+MP_API mp_status mp_event_set(mp_event *event);
+
+/**
+ * Makes the event not set.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_event_clear(mp_event *event);
+
+/**
+ * Writes whether the event is set at this moment into `*set`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_event_is_set(const mp_event *event, bool *set);
+
+/**
+ * Waits until the event is set, up to `timeout` nanoseconds. Who waits when it is set gets `MP_OK`, also if it is
+ * cleared at once afterwards.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_INVALID`; `MP_ERR_STATE` as
+ * for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_event_wait(mp_event *event, int64_t timeout);
+
+/**
+ * Writes a descriptor into `*fd` that is readable while the event is set, for poll, select and epoll
+ * (level-triggered). It follows a change within moments, so that it may tell of an earlier state: ask the event
+ * itself, without waiting, and poll again if it says otherwise. The handle has one descriptor, made at the first
+ * request, and with the process's first one a thread that looks after them.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM` if none can be had, or no thread; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Ownership*: the library's: do not read, write or close it; it goes with the handle. If the program has closed it
+ * all the same, the next request makes another. *Threads*: thread-safe. *Processes*: it is this process's alone; a
+ * forked child's copy is closed, and it asks for its own.
+ */
+MP_API mp_status mp_event_fd(mp_event *event, int32_t *fd);
+
+/**
+ * Writes the event's token into `*out`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`. *Ownership*: a token is plain bytes and keeps nothing alive by itself,
+ * see `mp_token_keep`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_event_token(const mp_event *event, mp_token *out);
+
+/**
+ * Makes a handle of the event that a token names.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if the event has been destroyed; `MP_ERR_INVALID` if the token is NULL, not one
+ * of this family of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_event_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_event_from_token(const mp_token *token, mp_event **out);
+
+/**
+ * Drops this process's handle, and its descriptor; NULL is nothing. The event goes with its last handle in any
+ * process.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle.
+ */
+MP_API void mp_event_free(mp_event *event);
 
 /**
  * Makes a condition with the recursive lock `rlock`, or, for NULL, with one of its own.
@@ -2099,6 +2212,14 @@ MP_API mp_status mp_arena_rlock(mp_arena *arena, const char *name, mp_rlock **ou
  */
 MP_API mp_status mp_arena_semaphore(mp_arena *arena, const char *name, uint32_t value,
     const mp_semaphore_options *options, mp_semaphore **out);
+
+/**
+ * The event of this name in the arena, made if there is none.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's; otherwise as `mp_event_new`.
+ * *Ownership*: free the handle with `mp_event_free`; the event stays until `mp_arena_remove`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_event(mp_arena *arena, const char *name, mp_event **out);
 
 /**
  * The condition of this name in the arena, made, with this recursive lock or, for NULL, with one of its own, if there is none.

@@ -17,7 +17,13 @@ pub(crate) fn destroy(arena: &Arena, offset: u64) {
         Some(ObjectKind::Array) => shared::destroy_array(arena, offset),
         Some(ObjectKind::SharedMemory) => shared::destroy_memory(arena, offset),
         // Nothing but their cells.
-        Some(ObjectKind::Lock | ObjectKind::Semaphore | ObjectKind::RLock) => {}
+        Some(
+            ObjectKind::Lock
+            | ObjectKind::Semaphore
+            | ObjectKind::RLock
+            | ObjectKind::Event
+            | ObjectKind::RobustSemaphore,
+        ) => {}
         _ => {}
     }
 }
@@ -28,6 +34,9 @@ pub(crate) fn stir(arena: &Arena, offset: u64) {
         Some(ObjectKind::Queue) => channel::stir(arena, offset),
         Some(ObjectKind::Barrier) => sync::barrier::stir(arena, offset),
         Some(ObjectKind::Condition) => sync::condition::stir(arena, offset),
+        Some(ObjectKind::Event) => sync::event::stir(arena, offset),
+        Some(ObjectKind::Semaphore) => sync::semaphore::stir(arena, offset),
+        Some(ObjectKind::RobustSemaphore) => sync::robust::stir(arena, offset),
         _ => {}
     }
 }
@@ -43,6 +52,7 @@ pub(crate) fn settle(arena: &Arena, entry_kind: u32, entry: &Entry) {
         kind::OBJECT_PART => arena.settle_part(entry),
         kind::NAME => arena.settle_name(entry),
         kind::LINK => arena.settle_link(entry),
+        kind::PERMIT => sync::robust::settle_permit(arena, entry),
         // A kind of a later version: what it names can't be given back by this one.
         _ => entry.become_kind(kind::FREE),
     }

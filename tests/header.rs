@@ -27,6 +27,7 @@ const ORDER: &[&str] = &[
     "lock",
     "rlock",
     "semaphore",
+    "event",
     "condition",
     "barrier",
     "queue",

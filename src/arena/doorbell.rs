@@ -7,37 +7,45 @@
 //!
 //! Killed between a change and its ring, the ringer leaves a sleeper that looks again after its stretch.
 
-use super::layout::shared;
 use super::slot::Owner;
 use super::wait::Waiter;
 use super::word::{Ended, Sleeper};
 use super::Arena;
-use crate::sys::prim::{fence, AtomicU32, Ordering};
+use crate::sys::prim::{fence, fence_after_exchange, AtomicU32, Ordering};
 
-const ENTRIES: usize = 3;
 const EVERYBODY: u32 = u32::MAX;
 /// In a bell: somebody sleeps on it. The rest of the word counts rings.
 const SLEEPERS: u32 = 1;
 const STEP: u32 = 2;
 
-/// Who wants to know when an object changes.
+/// Who wants to know when an object changes, with room for so many.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Watchers([AtomicU32; ENTRIES]);
+pub struct Watchers<const ENTRIES: usize = 3>([AtomicU32; ENTRIES]);
 
-shared!(Watchers);
+// SAFETY: repr(C), of atomics only.
+unsafe impl<const ENTRIES: usize> super::layout::Shared for Watchers<ENTRIES> {}
 
-impl Watchers {
-    /// The object has changed: rings its watchers. Costs a few loads when there are none.
+impl<const ENTRIES: usize> Watchers<ENTRIES> {
+    /// The object has changed: rings its watchers. Costs a few loads when there are none. Async-signal-safe.
     #[inline]
     pub fn ring(&self, arena: &Arena) {
-        if self.0[0].load(Ordering::Relaxed)
-            | self.0[1].load(Ordering::Relaxed)
-            | self.0[2].load(Ordering::Relaxed)
-            != 0
-        {
+        if self.is_watched() {
             self.ring_all(arena);
         }
+    }
+
+    /// The same for who has just changed the object by an exchange.
+    #[inline]
+    pub fn ring_after_exchange(&self, arena: &Arena) {
+        fence_after_exchange();
+        self.ring(arena);
+    }
+
+    /// Whether anybody wants to know.
+    #[inline(always)]
+    pub fn is_watched(&self) -> bool {
+        self.0.iter().fold(0, |all, entry| all | entry.load(Ordering::Relaxed)) != 0
     }
 
     #[cold]

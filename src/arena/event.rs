@@ -57,6 +57,13 @@ fn notify_sleepers(word: &Futex, n: u32) {
     }
 }
 
+/// Wakes all, whatever the bit says: who has changed something died, perhaps when it had cleared the bit and woken
+/// nobody. The word changes, so that no sleep begins on what was seen before.
+pub fn rouse(word: &Futex) {
+    word.fetch_add(STEP, Ordering::SeqCst);
+    word.wake(u32::MAX);
+}
+
 /// Waits until `ready` answers something, then passes the wake-up on. `more` tells whether another sleeper could
 /// be served as well.
 pub fn wait<T>(

@@ -34,7 +34,7 @@ pub mod kind {
     pub const POOL_JOB: u32 = 12;
     /// The block `a` is to become a part of an object, named by the word at `c`.
     pub const OBJECT_PART: u32 = 13;
-    /// This process has a permit of the robust semaphore `a`, and with it a holder.
+    /// This process has a permit of the robust semaphore `a`, of which another of its entries is a holder.
     pub const PERMIT: u32 = 14;
     /// The object `a`, of which this is a holder, is being entered in the directory of names, or taken out: the
     /// directory's word is at `c`.

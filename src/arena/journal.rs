@@ -17,6 +17,7 @@
 //! multiple of 65,536 operations of the other, whose death then falls into its one open operation.
 
 use super::held::{kind, Entry};
+use super::permit::COUNT_SHIFT;
 use super::refs::{Actor, BlockRef, Refs};
 use super::slot::{Journal, Slot};
 use super::{Arena, Tables};
@@ -33,6 +34,8 @@ pub(crate) enum What {
     Run = 2,
     /// A new slab: the target is its run, `entry` its class.
     Slab = 3,
+    /// A counting word: where a reference word has generation and holders, it has a count.
+    Count = 4,
 }
 
 /// The verdict of an operation whose entry is a word that names a new chunk: zero if it was not done.
@@ -117,7 +120,7 @@ impl Arena {
         let _ = &tables;
         let slot = self.my_slot_number();
         let journal = &self.slot(slot).journal;
-        let word = (what == What::Refs).then(|| self.at::<AtomicU64>(target));
+        let word = matches!(what, What::Refs | What::Count).then(|| self.at::<AtomicU64>(target));
         let mut number = next_number(journal.last.load(Ordering::Relaxed));
         // A word that nobody changed for 65,536 of our operations may still name this number.
         let mut actor = Actor { slot, operation: number as u16 };
@@ -178,6 +181,28 @@ impl Arena {
         true
     }
 
+    /// Changes the count of a counting word and then gives the entry this kind: the new count. `None` if `change`
+    /// refused; then the entry is left alone.
+    pub(crate) fn change_count(
+        &self,
+        tables: &mut Tables,
+        word: &AtomicU64,
+        entry: &Entry,
+        done: u32,
+        change: impl Fn(u32) -> Option<u32>,
+    ) -> Option<u32> {
+        let not_done = entry.kind.load(Ordering::Relaxed);
+        let (target, entry_offset) = (self.offset_of(word), self.offset_of(entry));
+        let operation = self.operation(tables, What::Count, target, entry_offset, done, not_done);
+        let counted =
+            |now: Refs| change((now.0 >> COUNT_SHIFT) as u32).map(|n| Refs(u64::from(n) << COUNT_SHIFT));
+        let new = operation.exchange(counted)?;
+        fault!("permit.count:changed");
+        entry.become_kind(done);
+        fault!("permit.count:entered");
+        Some((new.0 >> COUNT_SHIFT) as u32)
+    }
+
     /// Records that others have seen this operation done.
     fn confirm(&self, actor: Actor) {
         if actor.slot == 0 {
@@ -207,6 +232,7 @@ impl Arena {
         } else if what != What::Run as u32 || self.is_run(target) {
             let word = self.at::<AtomicU64>(target);
             let now = Refs(word.load(Ordering::Acquire));
+            let counts = what == What::Count as u32;
             let named = now.actor() == actor;
             let done =
                 named || (what != What::Run as u32 && journal.confirmed.load(Ordering::Acquire) == open);
@@ -216,10 +242,10 @@ impl Arena {
                 }
             } else if entry != 0 {
                 let verdict = if done { (verdict >> 32) as u32 } else { verdict as u32 };
-                let kind = if named && now.is_destroying() { kind::DESTROY } else { verdict };
+                let kind = if named && !counts && now.is_destroying() { kind::DESTROY } else { verdict };
                 self.at::<Entry>(entry).become_kind(kind);
             }
-            if now.is_free() {
+            if !counts && now.is_free() {
                 self.after_free(BlockRef::new(target, now.generation()));
             }
         }

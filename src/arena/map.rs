@@ -23,6 +23,8 @@ pub(crate) struct Tables {
     pub(crate) next: u32,
     /// The slab of each class in which this process found a block last.
     pub(crate) last_slab: [u32; CLASSES],
+    /// Which entries are permits of which robust semaphore.
+    pub(crate) permits: super::permit::Permits,
 }
 
 /// The arena of this process.
@@ -119,7 +121,8 @@ impl Arena {
         let page = memfd::wipe_on_fork_page()?;
         // SAFETY: the page is zeroed, aligned and lives for ever, and only this reference is made to it.
         let me = unsafe { page.cast::<AtomicU32>().as_ref() };
-        let tables = Tables { free: Vec::new(), next: 0, last_slab: [0; CLASSES] };
+        let tables =
+            Tables { free: Vec::new(), next: 0, last_slab: [0; CLASSES], permits: Default::default() };
         Ok(Arena {
             regions: Regions::of(map.len() as u64),
             // As the maps of another process show it.
@@ -293,6 +296,14 @@ impl Arena {
     /// The offset of a struct in the arena.
     pub(crate) fn offset_of<T>(&self, part: &T) -> u64 {
         (std::ptr::from_ref(part) as usize - self.map.base() as usize) as u64
+    }
+
+    /// The arena of this process in which a struct lies.
+    pub fn around_part<T>(part: &T) -> Option<&'static Arena> {
+        let address = std::ptr::from_ref(part) as usize;
+        super::named::each_arena().find(|arena| {
+            address.checked_sub(arena.map.base() as usize).is_some_and(|offset| offset < arena.map.len())
+        })
     }
 
     /// The offset of a word, if it lies in the arena.

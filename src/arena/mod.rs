@@ -11,6 +11,8 @@ mod backing;
 #[cfg(not(loom))]
 mod block;
 #[cfg(not(loom))]
+pub mod bridge;
+#[cfg(not(loom))]
 mod buffer;
 #[cfg(not(loom))]
 mod census;
@@ -35,6 +37,8 @@ mod names;
 mod object;
 #[cfg(not(loom))]
 mod participant;
+#[cfg(not(loom))]
+pub mod permit;
 #[cfg(not(loom))]
 mod refs;
 #[cfg(not(loom))]

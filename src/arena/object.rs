@@ -139,6 +139,11 @@ impl Token {
         self.object
     }
 
+    /// What it says that it names, if it is good.
+    pub fn kind(&self) -> Option<ObjectKind> {
+        ObjectKind::from_number((self.check & 0xff) as u32)
+    }
+
     fn new(arena: &Arena, object: BlockRef, serial: u64, kind: u32) -> Token {
         let token = Token { arena: arena.id(), object: object.bits(), serial, check: 0 };
         Token { check: token.sum(arena, kind), ..token }
@@ -275,10 +280,21 @@ impl<T: Object> Holder<T> {
         Near { body: self.body, me: self.arena.my_word() }
     }
 
+    /// A way by which no quick call goes: it finds that this process has no part in the arena, and takes the long one.
+    pub fn barred(&self) -> Near<T> {
+        static NOBODY: AtomicU32 = AtomicU32::new(0);
+        Near { body: self.body, me: &NOBODY }
+    }
+
     /// Its token.
     pub fn token(&self) -> Token {
         let serial = self.arena.at::<ObjectHead>(self.object.offset()).serial.load(Ordering::Relaxed);
         Token::new(self.arena, self.object, serial, T::KIND as u32)
+    }
+
+    /// The entry that is this holder.
+    pub(crate) fn entry(&self) -> EntryIndex {
+        self.entry
     }
 
     /// The arena, if this process still has a part in it.
@@ -345,8 +361,7 @@ impl Arena {
     /// The object that a token of this arena names, or why there is none.
     fn check_token(&self, token: &Token, kind: Option<ObjectKind>) -> Result<BlockRef> {
         let object = BlockRef::from_bits(token.object);
-        let named = ObjectKind::from_number((token.check & 0xff) as u32);
-        let Some(named) = named.filter(|_| {
+        let Some(named) = token.kind().filter(|_| {
             token.arena == self.id() && token.check == token.sum(self, (token.check & 0xff) as u32)
         }) else {
             return Err(Error::invalid("the token is not one of this arena: it was made by an unrelated process, or its bytes were changed"));
@@ -476,6 +491,11 @@ impl Arena {
     /// The words of an object that a held entry names.
     pub fn cell_at<T: Object>(&self, object: BlockRef) -> &T {
         self.at(object.offset())
+    }
+
+    /// The kind of an object that somebody holds.
+    pub fn object_kind(&self, object: BlockRef) -> Option<ObjectKind> {
+        self.kind_of(object.offset())
     }
 
     /// The kind of the object at this offset.

@@ -8,9 +8,11 @@
 //! **Capped sleeps.** Nobody sleeps for more than a second at a stretch, and of those who wait for an owned word
 //! one, its watchman, for no more than 50 ms. After each stretch the real state is read again and the owner's
 //! process is looked at. The watchman's name stands in a word beside; when it leaves, it wakes another sleeper,
-//! who takes over.
+//! who takes over. Where many may hold what is waited for, as the permits of a robust semaphore, the watchman looks at
+//! them all.
 
 use super::event;
+use super::permit::Holders;
 use super::slot::{Owner, OWNED_WORD};
 use super::spin::Spin;
 use super::word::{self, Acquired, Ended, Sleeper};
@@ -42,6 +44,8 @@ pub struct Waiter<'a> {
     cancel: Option<&'static CancelWord>,
     /// Where the watchman of an owned word signs, if the word is an owned one.
     watch: Option<&'a AtomicU32>,
+    /// Whom the watchman looks after in place of the word's owner: there are many.
+    holders: Option<Holders<'a>>,
     /// The offset of the word over which this thread keeps the watch.
     watching: Option<u64>,
     /// The longest stretch of sleep on a word that is not an owned one.
@@ -63,6 +67,7 @@ impl<'a> Waiter<'a> {
             deadline,
             cancel: CANCEL.get(),
             watch: None,
+            holders: None,
             watching: None,
             cap: CAP,
             spin: Spin::new(),
@@ -77,6 +82,16 @@ impl<'a> Waiter<'a> {
     pub fn watching(mut self, watch: &'a AtomicU32) -> Waiter<'a> {
         self.watch = Some(watch);
         self
+    }
+
+    /// Waits on an event for what these holders have; the watchman signs in `watch`.
+    pub fn watching_holders(mut self, watch: &'a AtomicU32, holders: Holders<'a>) -> Waiter<'a> {
+        self.holders = Some(holders);
+        self.watching(watch)
+    }
+
+    fn is_owned(&self) -> bool {
+        self.watch.is_some() && self.holders.is_none()
     }
 
     /// Looks again after so many nanoseconds of sleep, at most a second.
@@ -136,14 +151,19 @@ impl<'a> Waiter<'a> {
         let now = clock::now();
         if self.deadline.is_before(now) {
             // Short waits, one after the other, must find a dead owner too.
-            return if self.slept && self.look_after(word, seen) { None } else { Some(Ended::TimedOut) };
+            let looked = self.slept
+                && match self.holders {
+                    Some(holders) => holders.glance(self.arena),
+                    None => self.look_after(word, seen),
+                };
+            return if looked { None } else { Some(Ended::TimedOut) };
         }
         if self.park.is_none() {
-            self.park = self.arena.park(word, self.watch.is_some(), now as u64);
+            self.park = self.arena.park(word, self.is_owned(), now as u64);
             crate::fault!("wait.park:recorded");
             // Either who settles the owner finds the record, or the owner is seen to be dead here.
             fence_after_exchange();
-            if self.watch.is_some() && self.arena.is_dead(Owner::of_word(seen)) {
+            if self.is_owned() && self.arena.is_dead(Owner::of_word(seen)) {
                 return None;
             }
         }
@@ -166,6 +186,9 @@ impl<'a> Waiter<'a> {
         let Some(watch) = self.watch else { return false };
         if self.watching.is_none() {
             self.arena.investigate(Owner::of_word(watch.load(Ordering::Relaxed)));
+        }
+        if let Some(holders) = self.holders {
+            return self.watching.is_some() && holders.look(self.arena);
         }
         word.load(Ordering::Relaxed) == seen && self.arena.investigate(Owner::of_word(seen))
     }
@@ -205,7 +228,7 @@ impl<'a> Sleeper for Waiter<'a> {
     }
 
     fn spin(&mut self) -> bool {
-        !self.slept && self.spin.go_on(self.watch.is_some(), || self.deadline.left())
+        !self.slept && self.spin.go_on(self.is_owned(), || self.deadline.left())
     }
 
     fn sleep(&mut self, word: &Futex, seen: u32) -> Option<Ended> {
@@ -225,9 +248,13 @@ impl Drop for Waiter<'_> {
         }
         if let (Some(offset), Some(watch)) = (self.watching.take(), self.watch) {
             watch.store(0, Ordering::Release);
-            let word: &Futex = self.arena.at(offset);
-            if word.load(Ordering::Relaxed) & word::WAITERS != 0 {
-                word.wake(1);
+            let on: &Futex = self.arena.at(offset);
+            let waited_for = match self.holders {
+                Some(_) => event::has_waiters(on),
+                None => on.load(Ordering::Relaxed) & word::WAITERS != 0,
+            };
+            if waited_for {
+                on.wake(1);
             }
         }
     }

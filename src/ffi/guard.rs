@@ -4,13 +4,15 @@ use super::status::{mp_status, MP_OK};
 use crate::error::{Error, Result, Status};
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::ffi::c_char;
+use std::ffi::{c_char, CStr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 thread_local! {
     /// The text of this thread's last failure, ending in NUL; empty before the first.
     static LAST_ERROR: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    /// The text in its place, if the last failure was in an entry for signal handlers. It needs no memory.
+    static FIXED_ERROR: Cell<Option<&'static CStr>> = const { Cell::new(None) };
     /// How many entries this thread is inside of: callbacks may call in again.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// Where the panic that is under way began.
@@ -55,6 +57,29 @@ pub fn guard_quick<T: Outcome>(body: impl FnOnce() -> Result<T>) -> mp_status {
     }
 }
 
+/// Runs the body of an entry for signal handlers, which fails with a text that needs no memory: it keeps errno always,
+/// and the text that `mp_last_error` answered before stays where it is.
+#[inline]
+pub fn guard_signal_safe(
+    body: impl FnOnce() -> std::result::Result<(), (Status, &'static CStr)>,
+) -> mp_status {
+    // SAFETY: it answers an address that is this thread's for as long as it lives.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: this thread's errno is always readable.
+    let before = unsafe { *errno };
+    let result = catch_unwind(AssertUnwindSafe(body))
+        .unwrap_or(Err((Status::Internal, c"a defect in libmp, in an entry for signal handlers")));
+    // SAFETY: and writable.
+    unsafe { *errno = before };
+    match result {
+        Ok(()) => MP_OK,
+        Err((status, text)) => {
+            let _ = FIXED_ERROR.try_with(|fixed| fixed.set(Some(text)));
+            status as mp_status
+        }
+    }
+}
+
 /// Runs the body of an entry that answers a plain value: `fallback` on failure, with the text recorded.
 #[inline]
 pub fn guard_value<T>(fallback: T, body: impl FnOnce() -> Result<T>) -> T {
@@ -95,6 +120,9 @@ pub fn fail(error: &Error) -> mp_status {
 
 /// `mp_last_error`.
 pub(super) fn last_error() -> *const c_char {
+    if let Some(text) = FIXED_ERROR.try_with(Cell::get).ok().flatten() {
+        return text.as_ptr();
+    }
     // A thread that is being torn down has no text any more.
     LAST_ERROR
         .try_with(|text| text.try_borrow().map_or(c"".as_ptr(), |t| text_pointer(&t)))
@@ -118,6 +146,7 @@ fn record(message: &str) {
             text.push(0);
         }
     });
+    let _ = FIXED_ERROR.try_with(|fixed| fixed.set(None));
 }
 
 #[inline]
@@ -235,6 +264,26 @@ mod tests {
             Ok(())
         });
         assert_eq!(*errno(), libc::ENOTTY);
+    }
+
+    #[test]
+    fn a_signal_handlers_failure_keeps_errno_and_the_older_text_in_its_place() {
+        // SAFETY: this thread's errno is always readable and writable.
+        let errno = || unsafe { &mut *libc::__errno_location() };
+        guard::<()>(|| Err(Error::invalid("first")));
+        let first = last_error();
+        *errno() = libc::ENOTTY;
+        let failing = || {
+            *errno() = libc::EIO;
+            Err((Status::State, c"fixed"))
+        };
+        assert_eq!(guard_signal_safe(failing), Status::State as mp_status);
+        assert_eq!((*errno(), text().as_str()), (libc::ENOTTY, "fixed"));
+        // SAFETY: the text of a thread stays until its next failure that needs memory.
+        assert_eq!(unsafe { CStr::from_ptr(first) }, c"first");
+        assert_eq!(guard_signal_safe(|| Ok(())), MP_OK);
+        guard::<()>(|| Err(Error::invalid("second")));
+        assert_eq!(text(), "second");
     }
 
     #[test]

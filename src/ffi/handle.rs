@@ -130,6 +130,17 @@ pub unsafe fn quickly<H: Quick>(handle: *const H, call: impl FnOnce(Near<H::Body
     }
 }
 
+/// The same for signal handlers: no error is made, which would take memory.
+///
+/// # Safety
+/// As for [`get`].
+#[inline]
+pub unsafe fn peek<'a, H: Handle>(handle: *const H) -> Option<&'a H::Core> {
+    let cell = find(handle).filter(|cell| cell.kind.load(Ordering::Acquire) == H::KIND as u32)?;
+    // SAFETY: as in `get`.
+    Some(unsafe { &*cell.core.load(Ordering::Relaxed).cast::<H::Core>() })
+}
+
 /// Ends a handle and gives its core back. NULL is nothing; a pointer that is no live handle of this kind is
 /// an error.
 ///

@@ -4,6 +4,7 @@ use super::arena::{mp_arena, read_name};
 use super::array::mp_array;
 use super::barrier::mp_barrier;
 use super::condition::mp_condition;
+use super::event::mp_event;
 use super::guard::guard_new;
 use super::handle;
 use super::lock::mp_lock;
@@ -15,7 +16,7 @@ use super::status::mp_status;
 use super::value::{beginning, lock_kind, mp_value};
 use crate::channel::Queue;
 use crate::shared::{Array, ArrayOptions, Value};
-use crate::sync::{Barrier, Condition, Lock, RLock};
+use crate::sync::{Barrier, Condition, Event, Lock, RLock};
 use std::ffi::{c_char, c_void};
 
 /// The queue of this name in the arena, made with these options if there is none. With NULL options it must be there.
@@ -100,6 +101,25 @@ pub unsafe extern "C" fn mp_arena_semaphore(
         guard_new(out, || {
             let (arena, options) = (*handle::get(arena, "arena")?, options::read(options)?);
             handle::create(super::semaphore::named(arena, &read_name(name)?, value, &options)?)
+        })
+    }
+}
+
+/// The event of this name in the arena, made if there is none.
+///
+/// *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's; otherwise as `mp_event_new`.
+/// *Ownership*: free the handle with `mp_event_free`; the event stays until `mp_arena_remove`. *Threads*: thread-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_arena_event(
+    arena: *mut mp_arena,
+    name: *const c_char,
+    out: *mut *mut mp_event,
+) -> mp_status {
+    // SAFETY: nobody frees the handle meanwhile; `name` is NULL or ends in NUL; `out` is NULL or writable.
+    unsafe {
+        guard_new(out, || {
+            let arena = *handle::get(arena, "arena")?;
+            handle::create(Event::named(arena, &read_name(name)?)?)
         })
     }
 }

@@ -9,14 +9,20 @@ pub mod cancel;
 #[cfg(not(loom))]
 pub(crate) mod condition;
 #[cfg(not(loom))]
+pub(crate) mod event;
+pub mod flag;
+#[cfg(not(loom))]
 mod lock;
 pub mod permits;
 pub mod recursive;
+pub mod returning;
 #[cfg(not(loom))]
 mod rlock;
+#[cfg(not(loom))]
+pub(crate) mod robust;
 pub mod rounds;
 #[cfg(not(loom))]
-mod semaphore;
+pub(crate) mod semaphore;
 pub mod waiters;
 
 #[cfg(not(loom))]
@@ -24,6 +30,7 @@ pub use self::{
     barrier::Barrier,
     cancel::Cancel,
     condition::Condition,
+    event::Event,
     lock::{Lock, LockCell},
     recursive::Who,
     rlock::RLock,

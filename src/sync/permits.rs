@@ -28,17 +28,17 @@ pub fn waited_for(word: u32) -> bool {
     word & WAITERS != 0
 }
 
-/// Takes a permit if there is one. Announces nothing.
+/// Takes a permit if there is one: how many that leaves. Announces nothing.
 #[inline(always)]
-pub fn take(word: &Futex) -> bool {
+pub fn take(word: &Futex) -> Option<u32> {
     let mut seen = word.load(Ordering::Relaxed);
     while count(seen) > 0 {
         match word.compare_exchange(seen, seen - 1, Ordering::Acquire, Ordering::Relaxed) {
-            Ok(_) => return true,
+            Ok(_) => return Some(count(seen) - 1),
             Err(now) => seen = now,
         }
     }
-    false
+    None
 }
 
 /// Waits until it has taken a permit.
@@ -78,25 +78,25 @@ pub fn acquire(word: &Futex, sleeper: &mut impl Sleeper) -> Result<(), Ended> {
     }
 }
 
-/// Gives back `n` permits if nobody sleeps and there would be no more than `max`.
+/// Gives back `n` permits if nobody sleeps and there would be no more than `max`: how many there were before.
 #[inline(always)]
-pub fn release_unwaited(word: &Futex, n: u32, max: u32) -> bool {
+pub fn release_unwaited(word: &Futex, n: u32, max: u32) -> Option<u32> {
     let mut seen = word.load(Ordering::Relaxed);
     loop {
         // With the waiters bit it is more than any maximum.
-        let Some(next) = seen.checked_add(n).filter(|next| *next <= max) else { return false };
+        let next = seen.checked_add(n).filter(|next| *next <= max)?;
         match word.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Relaxed) {
-            Ok(_) => return true,
+            Ok(_) => return Some(seen),
             Err(now) => seen = now,
         }
     }
 }
 
-/// Gives back `n` permits. False, and nothing changed, if there would be more than `max`.
-pub fn release(word: &Futex, n: u32, max: u32) -> bool {
+/// Gives back `n` permits: how many there were before. `None`, and nothing changed, if there would be more than `max`.
+pub fn release(word: &Futex, n: u32, max: u32) -> Option<u32> {
     let mut seen = word.load(Ordering::Relaxed);
     loop {
-        let Some(next) = count(seen).checked_add(n).filter(|next| *next <= max) else { return false };
+        let next = count(seen).checked_add(n).filter(|next| *next <= max)?;
         match word.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Relaxed) {
             Ok(_) => break,
             Err(now) => seen = now,
@@ -106,5 +106,5 @@ pub fn release(word: &Futex, n: u32, max: u32) -> bool {
     if seen & WAITERS != 0 && n > 0 {
         word.wake(n);
     }
-    true
+    Some(count(seen))
 }

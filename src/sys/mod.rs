@@ -23,6 +23,8 @@ pub mod elf;
 #[cfg(not(loom))]
 pub mod function;
 #[cfg(not(loom))]
+pub mod level;
+#[cfg(not(loom))]
 pub mod life;
 #[cfg(not(loom))]
 pub mod log;

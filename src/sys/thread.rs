@@ -187,6 +187,8 @@ extern "C" fn run(arg: *mut c_void) -> *mut c_void {
     // SAFETY: the name ends in NUL; the kernel cuts it to 15 bytes.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
     counted.now();
+    // A child forked while this thread runs finds nothing of it on the heap.
+    drop(counted);
     LIBRARY_IN.with(|library| library.set(pid()));
     body();
     count(-1);

@@ -51,10 +51,6 @@ static void bad_arguments(void) {
     mp_semaphore_options options;
     uint32_t value = 0;
     CHECK_OK(mp_semaphore_options_init(&options));
-    options.robust = true;
-    CHECK_STATUS(MP_ERR_UNSUPPORTED, mp_semaphore_new(1, &options, &semaphore));
-    CHECK_ERROR_HAS("robust");
-    CHECK(semaphore == NULL);
     memset(&options, 0, sizeof options);
     CHECK_STATUS(MP_ERR_INVALID, mp_semaphore_new(1, &options, &semaphore));
     CHECK_STATUS(MP_ERR_INVALID, mp_semaphore_options_init(NULL));

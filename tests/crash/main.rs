@@ -8,6 +8,7 @@
 
 mod barriers;
 mod doorbell;
+mod events;
 mod faults;
 mod forks;
 mod locks;
@@ -18,6 +19,7 @@ mod pools;
 mod process;
 mod queue_storm;
 mod queues;
+mod robust;
 mod storm;
 mod tokens;
 mod waiters;
@@ -62,6 +64,8 @@ fn main() {
         queue_storm::cases,
         doorbell::cases,
         named::cases,
+        events::cases,
+        robust::cases,
     ];
     for more in parts_of_the_run {
         cases.extend(more());

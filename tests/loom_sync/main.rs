@@ -1,5 +1,5 @@
-//! The lock word, the permits word, the event word and a barrier's rounds in the model checker: every interleaving of a few threads,
-//! where a wake-up that is lost shows as a deadlock. Run by
+//! The lock word, the permits word, the event word, those built on them and a barrier's rounds in the model checker:
+//! every interleaving of a few threads, where a wake-up that is lost shows as a deadlock. Run by
 //! `RUSTFLAGS="--cfg loom" cargo test --release --test loom_sync`.
 //!
 //! Death is a thread that returns where it would have been killed, with what its reaper does: it declares the owner
@@ -9,8 +9,10 @@
 #![cfg(loom)]
 
 mod event;
+mod flag;
 mod lock;
 mod permits;
+mod returning;
 mod rounds;
 
 use loom::sync::atomic::{AtomicU32, Ordering};
@@ -74,16 +76,18 @@ fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
 fn every_mutant_is_caught() {
     let sources = [
         ("event", include_str!("event.rs")),
+        ("flag", include_str!("flag.rs")),
         ("lock", include_str!("lock.rs")),
         ("permits", include_str!("permits.rs")),
         ("rounds", include_str!("rounds.rs")),
+        ("returning", include_str!("returning.rs")),
     ];
     let mutants = |(module, source): (&'static str, &'static str)| {
         let names = source.lines().filter_map(|line| line.strip_prefix("fn mutant_")?.strip_suffix("() {"));
         names.map(move |name| format!("{module}::mutant_{name}"))
     };
     let names: Vec<String> = sources.into_iter().flat_map(mutants).collect();
-    assert!(names.len() >= 12, "{names:?}");
+    assert!(names.len() >= 19, "{names:?}");
     for name in names {
         let program = std::env::current_exe().unwrap();
         let run = std::process::Command::new(program).args(["--ignored", "--exact", &name]).output().unwrap();

@@ -19,7 +19,7 @@ impl Permits {
     }
 
     fn acquire(&self, twist: Twist) -> Result<(), Ended> {
-        if permits::take(&self.word) {
+        if permits::take(&self.word).is_some() {
             return Ok(());
         }
         permits::acquire(&self.word, &mut Model { dead: &self.nobody, twist, slept: false })
@@ -27,8 +27,8 @@ impl Permits {
 
     fn release(&self, n: u32) {
         let given = permits::release_unwaited(&self.word, n, permits::MAX)
-            || permits::release(&self.word, n, permits::MAX);
-        assert!(given);
+            .or_else(|| permits::release(&self.word, n, permits::MAX));
+        assert!(given.is_some());
     }
 
     fn count(&self) -> u32 {
