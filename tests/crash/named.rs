@@ -138,7 +138,7 @@ fn creators_race() {
                     words.reaches(0, 8);
                     let arena = open(&name.0);
                     let queue = queue(arena);
-                    let semaphore = Semaphore::named(arena, b"semaphore", 0, 0).unwrap();
+                    let semaphore = Semaphore::named(arena, b"semaphore", 0, 0, false).unwrap();
                     queue.put(b"here", EVER).unwrap();
                     semaphore.release(1).unwrap();
                 })
@@ -147,7 +147,7 @@ fn creators_race() {
         racers.iter().for_each(Child::succeeds);
         let arena = open(&name.0);
         assert_eq!(queue(arena).size().unwrap(), 8, "round {round}");
-        assert_eq!(Semaphore::named(arena, b"semaphore", 0, 0).unwrap().value().unwrap(), 8);
+        assert_eq!(Semaphore::named(arena, b"semaphore", 0, 0, false).unwrap().value().unwrap(), 8);
         assert_eq!(arena.usage().objects, 2);
     }
 }
@@ -169,9 +169,9 @@ fn names() {
     let longest = Lock::named(arena, &[b'x'; 255]).unwrap();
     longest.acquire(EVER).unwrap();
     assert_eq!(status(Lock::named(arena, &[b'x'; 255]).unwrap().acquire(Deadline::Now)), Status::Timeout);
-    Semaphore::named(arena, b"s", 2, 5).unwrap();
-    assert_eq!(status(Semaphore::named(arena, b"s", 2, 0)), Status::Exists);
-    assert_eq!(status(Semaphore::named(arena, b"s", 1, 5)), Status::Exists);
+    Semaphore::named(arena, b"s", 2, 5, false).unwrap();
+    assert_eq!(status(Semaphore::named(arena, b"s", 2, 0, false)), Status::Exists);
+    assert_eq!(status(Semaphore::named(arena, b"s", 1, 5, false)), Status::Exists);
     // A removed name is free; the object stays for who has it.
     let old = Queue::named(arena, b"q", None).unwrap();
     arena.remove_name(b"q").unwrap();
@@ -402,7 +402,7 @@ fn visit(name: &str, numbers: &mut Numbers) {
         lock.release().unwrap();
         drop(queue.get(EVER).unwrap());
         let other = format!("other {}", numbers.below(4));
-        let made = Semaphore::named(arena, other.as_bytes(), 1, 0).unwrap();
+        let made = Semaphore::named(arena, other.as_bytes(), 1, 0, false).unwrap();
         made.release(1).unwrap();
         if numbers.below(2) == 0 {
             let _ = arena.remove_name(other.as_bytes());
