@@ -7,9 +7,11 @@
 #![allow(unreachable_pub)]
 
 mod barriers;
+mod conditions;
 mod doorbell;
 mod faults;
 mod forks;
+mod kills;
 mod locks;
 mod named;
 mod pool_faults;
@@ -18,6 +20,7 @@ mod pools;
 mod process;
 mod queue_storm;
 mod queues;
+mod rlocks;
 mod storm;
 mod tokens;
 mod waiters;
@@ -50,6 +53,8 @@ fn main() {
     let parts_of_the_run = [
         forks::cases,
         locks::cases,
+        rlocks::cases,
+        conditions::cases,
         tokens::cases,
         faults::cases,
         woken::cases,
