@@ -10,6 +10,8 @@ pub mod cancel;
 pub(crate) mod condition;
 #[cfg(not(loom))]
 mod lock;
+#[cfg(all(test, not(loom)))]
+mod model;
 pub mod permits;
 pub mod recursive;
 #[cfg(not(loom))]
