@@ -10,9 +10,13 @@ pub mod cancel;
 pub(crate) mod condition;
 #[cfg(not(loom))]
 pub(crate) mod event;
+#[cfg(all(test, not(loom)))]
+mod event_model;
 pub mod flag;
 #[cfg(not(loom))]
 mod lock;
+#[cfg(all(test, not(loom)))]
+mod lock_model;
 pub mod permits;
 pub mod recursive;
 pub mod returning;

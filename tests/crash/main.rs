@@ -7,10 +7,12 @@
 #![allow(unreachable_pub)]
 
 mod barriers;
+mod conditions;
 mod doorbell;
 mod events;
 mod faults;
 mod forks;
+mod kills;
 mod locks;
 mod named;
 mod pool_faults;
@@ -19,6 +21,7 @@ mod pools;
 mod process;
 mod queue_storm;
 mod queues;
+mod rlocks;
 mod robust;
 mod storm;
 mod tokens;
@@ -52,6 +55,8 @@ fn main() {
     let parts_of_the_run = [
         forks::cases,
         locks::cases,
+        rlocks::cases,
+        conditions::cases,
         tokens::cases,
         faults::cases,
         woken::cases,

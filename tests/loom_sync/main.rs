@@ -1,5 +1,5 @@
-//! The lock word, the permits word, the event word, those built on them and a barrier's rounds in the model checker:
-//! every interleaving of a few threads, where a wake-up that is lost shows as a deadlock. Run by
+//! The waiting algorithms, as they are, in the model checker: every interleaving of a few threads, where a wake-up that
+//! is lost shows as a deadlock. Run by
 //! `RUSTFLAGS="--cfg loom" cargo test --release --test loom_sync`.
 //!
 //! Death is a thread that returns where it would have been killed, with what its reaper does: it declares the owner
@@ -8,11 +8,13 @@
 
 #![cfg(loom)]
 
+mod condition;
 mod event;
 mod flag;
 mod lock;
 mod permits;
 mod returning;
+mod rlock;
 mod rounds;
 
 use loom::sync::atomic::{AtomicU32, Ordering};
@@ -75,10 +77,12 @@ fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
 #[test]
 fn every_mutant_is_caught() {
     let sources = [
+        ("condition", include_str!("condition.rs")),
         ("event", include_str!("event.rs")),
         ("flag", include_str!("flag.rs")),
         ("lock", include_str!("lock.rs")),
         ("permits", include_str!("permits.rs")),
+        ("rlock", include_str!("rlock.rs")),
         ("rounds", include_str!("rounds.rs")),
         ("returning", include_str!("returning.rs")),
     ];
