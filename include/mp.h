@@ -2078,6 +2078,15 @@ MP_API mp_status mp_arena_semaphore(mp_arena *arena, const char *name, uint32_t 
     const mp_semaphore_options *options, mp_semaphore **out);
 
 /**
+ * The barrier of this name in the arena, made for `parties` threads if there is none.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's, or a barrier's for another number;
+ * otherwise as `mp_barrier_new`. *Ownership*: free the handle with `mp_barrier_free`; the barrier stays until
+ * `mp_arena_remove`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_arena_barrier(mp_arena *arena, const char *name, uint32_t parties, mp_barrier **out);
+
+/**
  * Takes the name away from its object, which goes with its last handle. The name is free again at once.
  *
  * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe.

@@ -1,5 +1,6 @@
 //! Named arenas.
 
+use super::barrier::mp_barrier;
 use super::guard::{guard, guard_new};
 use super::handle::{self, Handle, Kind};
 use super::lock::mp_lock;
@@ -12,7 +13,7 @@ use super::types::{self, mp_bool};
 use crate::arena::{Arena, OpenOptions};
 use crate::channel::Queue;
 use crate::error::Result;
-use crate::sync::{Lock, RLock};
+use crate::sync::{Barrier, Lock, RLock};
 use std::ffi::c_char;
 
 /// Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
@@ -192,6 +193,27 @@ pub unsafe extern "C" fn mp_arena_semaphore(
         guard_new(out, || {
             let (arena, options) = (*handle::get(arena, "arena")?, options::read(options)?);
             handle::create(super::semaphore::named(arena, &read_name(name)?, value, &options)?)
+        })
+    }
+}
+
+/// The barrier of this name in the arena, made for `parties` threads if there is none.
+///
+/// *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is another kind of object's, or a barrier's for another number;
+/// otherwise as `mp_barrier_new`. *Ownership*: free the handle with `mp_barrier_free`; the barrier stays until
+/// `mp_arena_remove`. *Threads*: thread-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_arena_barrier(
+    arena: *mut mp_arena,
+    name: *const c_char,
+    parties: u32,
+    out: *mut *mut mp_barrier,
+) -> mp_status {
+    // SAFETY: nobody frees the handle meanwhile; `name` is NULL or ends in NUL; `out` is NULL or writable.
+    unsafe {
+        guard_new(out, || {
+            let arena = *handle::get(arena, "arena")?;
+            handle::create(Barrier::named(arena, &read_name(name)?, parties)?)
         })
     }
 }

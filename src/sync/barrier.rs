@@ -82,6 +82,13 @@ impl Barrier {
         Ok(Barrier { cell })
     }
 
+    /// The barrier of this name in the arena, made if there is none. One for another number of parties is `Exists`.
+    pub fn named(arena: &'static Arena, name: &[u8], parties: u32) -> Result<Barrier> {
+        let same = |cell: &BarrierCell| cell.parties.load(Ordering::Relaxed) == parties;
+        let make = || Barrier::new_in(arena, parties).map(|barrier| barrier.cell);
+        Ok(Barrier { cell: arena.named(name, same, Some(make))? })
+    }
+
     fn rounds(&self) -> Rounds<'static> {
         let (arena, cell) = (self.cell.arena(), self.cell.body());
         let parties = cell.parties.load(Ordering::Relaxed) as usize;
