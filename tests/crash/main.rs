@@ -6,11 +6,13 @@
 // The modules' items are for each other.
 #![allow(unreachable_pub)]
 
+mod acts;
 mod barriers;
 mod doorbell;
 mod faults;
 mod forks;
 mod locks;
+mod memory;
 mod named;
 mod pool_faults;
 mod pool_storm;
@@ -18,7 +20,7 @@ mod pools;
 mod process;
 mod queue_storm;
 mod queues;
-mod storm;
+mod sync_storm;
 mod tokens;
 mod waiters;
 mod woken;
@@ -57,7 +59,8 @@ fn main() {
         pools::cases,
         pool_storm::cases,
         pool_faults::cases,
-        storm::cases,
+        memory::cases,
+        sync_storm::cases,
         queues::cases,
         queue_storm::cases,
         doorbell::cases,
