@@ -224,10 +224,10 @@ fn other_holder_is_killed() {
         let holder = holder();
         drop(Barrier::from_token(&barrier.token()).unwrap());
         // It is killed after this process has freed its handle.
-        std::mem::forget(fork(|| {
+        let _killer = fork(|| {
             nap(300);
             holder.signal(libc::SIGKILL);
-        }));
+        });
     });
 }
 
