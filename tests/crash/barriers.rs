@@ -7,8 +7,9 @@ use crate::woken::next_one_gets_it;
 use crate::Case;
 use mp::arena::{Arena, Token};
 use mp::error::Status;
-use mp::sync::Barrier;
+use mp::sync::{Barrier, Cancel};
 use mp::sys::clock::{Deadline, FOREVER};
+use mp::sys::fault::arm;
 
 /// Whose points are tested here.
 const PREFIX: [&str; 1] = ["barrier."];
@@ -39,6 +40,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("barrier: a holder that lives may still come", live_holder_may_come),
         Case::new("barrier: late sleepers learn how their own round ended", late_sleepers),
         Case::new("barrier: a stopped waiter is alive", stopped_waiter),
+        Case::new("barrier: a process that is stopped in it keeps nobody beyond his time", stopped_inside),
         case("a party", meeting),
         case("who resets", |spec| ending(spec, |barrier| barrier.reset().unwrap())),
         case("who aborts", |spec| ending(spec, |barrier| barrier.abort().unwrap())),
@@ -364,6 +366,39 @@ fn stopped_waiter() {
     other.succeeds();
     stopped.signal(libc::SIGCONT);
     stopped.succeeds();
+}
+
+fn stopped_inside() {
+    let barrier = Barrier::new(2).unwrap();
+    for cancelled in [false, true] {
+        let stopped = fork(|| {
+            arm("stop@barrier.arrive:entered");
+            assert_eq!(wait(&barrier), Err(Status::Broken));
+        });
+        stopped.is_stopped();
+        let cancel = Cancel::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                cancel.use_here();
+                let (time, expected) = match cancelled {
+                    true => (FOREVER, Status::Cancelled),
+                    false => (1_000_000, Status::Timeout),
+                };
+                let found = barrier.wait(Deadline::after(time)).unwrap_err().status();
+                assert_eq!(found, expected);
+                Cancel::use_none();
+            });
+            nap(20);
+            if cancelled {
+                cancel.fire();
+            }
+        });
+        assert!(barrier.broken().unwrap());
+        assert_eq!(barrier.waiting().unwrap(), 0);
+        stopped.signal(libc::SIGCONT);
+        stopped.succeeds();
+        works(&barrier);
+    }
 }
 
 fn ended(child: &Child) -> bool {
