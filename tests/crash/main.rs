@@ -7,6 +7,7 @@
 #![allow(unreachable_pub)]
 
 mod acts;
+mod barrier_faults;
 mod barriers;
 mod doorbell;
 mod faults;
@@ -56,6 +57,7 @@ fn main() {
         faults::cases,
         woken::cases,
         barriers::cases,
+        barrier_faults::cases,
         pools::cases,
         pool_storm::cases,
         pool_faults::cases,
