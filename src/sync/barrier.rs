@@ -14,7 +14,7 @@ use super::ended;
 use super::rounds::{self, Arrival, Failure, Rounds, LOG};
 use crate::arena::layout::shared;
 use crate::arena::wait::{self, Waiter};
-use crate::arena::word::{Acquired, Ended, Sleeper};
+use crate::arena::word::{self, Acquired, Ended, Sleeper};
 use crate::arena::{object, Arena, BlockRef, Census, Holder, ObjectHead, ObjectKind, Owner, Token};
 use crate::error::{Error, Result, Status};
 use crate::fault;
@@ -133,7 +133,10 @@ impl Barrier {
 
     /// Enters this thread in the round, and completes it if it was the last one to come.
     fn arrive(&self, arena: &'static Arena, rounds: &Rounds<'_>, deadline: Deadline) -> Result<Arrival> {
-        let turn = self.turn(deadline)?;
+        let round = rounds::round(rounds.now());
+        let turn = self.turn(deadline).inspect_err(|_| {
+            rounds.break_round(round);
+        })?;
         let arrival = rounds.arrive(arena.me().bits()).ok_or_else(broken)?;
         if rounds.is_last(&arrival) {
             let cell = self.cell.body();
@@ -153,9 +156,9 @@ impl Barrier {
     /// The barrier's lock.
     fn turn(&self, deadline: Deadline) -> Result<Turn> {
         let (arena, cell) = (self.cell.live()?, self.cell.body());
-        let take = |until| wait::acquire_internal(arena, &cell.lock, &cell.watch, until);
-        let acquired = take(Deadline::after(SHORT))
-            .or_else(|end| if deadline == Deadline::Now { Err(end) } else { take(deadline) })
+        let mut patient = Waiter::new(arena, deadline).watching(&cell.watch);
+        let acquired = wait::acquire_internal(arena, &cell.lock, &cell.watch, Deadline::after(SHORT))
+            .or_else(|_| word::acquire(&cell.lock, arena.me().bits(), &mut patient))
             .map_err(|end| ended(end, "a process that was stopped in it keeps others from the barrier"))?;
         let turn = Turn { arena, cell };
         if acquired == Acquired::OwnerDead {

@@ -1,31 +1,15 @@
-//! Barriers whose parties die, stop, run out of time; and a kill at every pass of every fault point of a barrier: the rest
-//! comes through or is told that the barrier is broken, at once, and a reset makes it as new.
+//! Barriers whose parties die, stop, or run out of time.
 
-use crate::faults::{is_back_at, points, try_one, usage, victim, was_killed};
-use crate::process::{fork, nap, state_of, wait_until, Child, Words};
-use crate::woken::next_one_gets_it;
+use crate::faults::{is_back_at, usage};
+use crate::process::{fork, nap, wait_until, Child, Words};
 use crate::Case;
 use mp::arena::{Arena, Token};
 use mp::error::Status;
-use mp::sync::Barrier;
+use mp::sync::{Barrier, Cancel};
 use mp::sys::clock::{Deadline, FOREVER};
-
-/// Whose points are tested here.
-const PREFIX: [&str; 1] = ["barrier."];
-const ROUNDS: u32 = 3;
-
-/// How often a process was killed at each point.
-#[derive(Clone, Copy)]
-struct Kills(Words);
+use mp::sys::fault::arm;
 
 pub fn cases() -> Vec<Case> {
-    let kills = Kills(Words::new());
-    let case = |name: &str, trial: fn(&str) -> bool| {
-        Case::new(format!("barrier: {name} is killed at every pass of every point"), move || {
-            kills.at_every_pass(trial)
-        })
-        .within(300)
-    };
     vec![
         Case::new("barrier: processes go many rounds together", together),
         Case::new("barrier: a waiter is killed", waiter_is_killed),
@@ -39,49 +23,16 @@ pub fn cases() -> Vec<Case> {
         Case::new("barrier: a holder that lives may still come", live_holder_may_come),
         Case::new("barrier: late sleepers learn how their own round ended", late_sleepers),
         Case::new("barrier: a stopped waiter is alive", stopped_waiter),
-        case("a party", meeting),
-        case("who resets", |spec| ending(spec, |barrier| barrier.reset().unwrap())),
-        case("who aborts", |spec| ending(spec, |barrier| barrier.abort().unwrap())),
-        case("the settler of a waiter", settling),
-        case("who looks after a death", looking),
-        case("the last holder", destroying),
-        Case::new("barrier: every point has killed", move || kills.all_points_reached()),
-        Case::new("woken: 300 waiters in a barrier are killed between wake-up and return", woken).within(600),
+        Case::new("barrier: a process that is stopped in it keeps nobody beyond his time", stopped_inside),
     ]
 }
 
-impl Kills {
-    fn at_every_pass(self, trial: fn(&str) -> bool) {
-        let mut all = 0;
-        for (index, point) in points(&PREFIX).into_iter().enumerate() {
-            let mut n = 1;
-            // Who comes last, and who sleeps, is left to chance: so what was not reached is tried again.
-            while (0..3).any(|_| try_one(&format!("kill@{point}#{n}"), trial)) {
-                self.0.add(index, 1);
-                all += 1;
-                n += 1 + n / 12;
-            }
-        }
-        println!("    {all} kills");
-        assert!(all > 0);
-    }
-
-    fn all_points_reached(self) {
-        let all = points(&PREFIX);
-        let counts: Vec<u32> = (0..all.len()).map(|i| self.0.get(i)).collect();
-        println!("    {} points, {} kills", all.len(), counts.iter().sum::<u32>());
-        let missed: Vec<&String> =
-            all.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(p, _)| p).collect();
-        assert!(missed.is_empty(), "no case reaches {missed:?}");
-    }
-}
-
-fn wait(barrier: &Barrier) -> Result<u32, Status> {
+pub fn wait(barrier: &Barrier) -> Result<u32, Status> {
     barrier.wait(Deadline::after(FOREVER)).map_err(|error| error.status())
 }
 
 /// A child that waits and must be told this.
-fn waiter(barrier: &Barrier, expected: Result<u32, Status>) -> Child {
+pub fn waiter(barrier: &Barrier, expected: Result<u32, Status>) -> Child {
     let before = barrier.waiting().unwrap();
     let child = fork(|| assert_eq!(wait(barrier), expected));
     wait_until("it has come", || barrier.waiting().unwrap() != before);
@@ -101,13 +52,13 @@ fn holder() -> Child {
     child
 }
 
-fn sweep() {
+pub fn sweep() {
     Arena::get().unwrap().sweep();
 }
 
 /// The barrier, for two, works.
 #[track_caller]
-fn works(barrier: &Barrier) {
+pub fn works(barrier: &Barrier) {
     barrier.reset().unwrap();
     assert!(!barrier.broken().unwrap());
     for _ in 0..2 {
@@ -224,10 +175,10 @@ fn other_holder_is_killed() {
         let holder = holder();
         drop(Barrier::from_token(&barrier.token()).unwrap());
         // It is killed after this process has freed its handle.
-        std::mem::forget(fork(|| {
+        let _killer = fork(|| {
             nap(300);
             holder.signal(libc::SIGKILL);
-        }));
+        });
     });
 }
 
@@ -366,107 +317,35 @@ fn stopped_waiter() {
     stopped.succeeds();
 }
 
-fn ended(child: &Child) -> bool {
-    state_of(child.pid) == Some('Z')
-}
-
-/// The victim and a bystander are the parties of a few rounds.
-fn meeting(spec: &str) -> bool {
-    let start = usage();
-    let (barrier, words) = (Barrier::new(2).unwrap(), Words::new());
-    let work = |who: usize| {
-        for _ in 0..ROUNDS {
-            match wait(&barrier) {
-                Ok(_) => words.add(who, 1),
-                Err(status) => return assert_eq!(status, Status::Broken),
-            };
-        }
-    };
-    let bystander = fork(|| work(0));
-    bystander.sleeps();
-    let victim = victim(spec, || work(1));
-    // Who is through frees its handle by its end, and breaks nothing that is over.
-    wait_until("the victim has ended", || ended(&victim));
-    sweep();
-    bystander.succeeds();
-    let killed = was_killed(&victim);
-    let (through, victims) = (words.get(0), words.get(1));
-    assert!(if killed { victims <= through && through <= victims + 1 } else { through == victims });
-    assert!(killed || through == ROUNDS);
-    works(&barrier);
-    drop(barrier);
-    is_back_at(start);
-    killed
-}
-
-/// The victim ends the round of one who waits.
-fn ending(spec: &str, end: fn(&Barrier)) -> bool {
-    let start = usage();
+fn stopped_inside() {
     let barrier = Barrier::new(2).unwrap();
-    let bystander = waiter(&barrier, Err(Status::Broken));
-    let victim = victim(spec, || {
-        end(&barrier);
-        end(&barrier);
-    });
-    wait_until("the victim has ended", || ended(&victim));
-    sweep();
-    bystander.succeeds();
-    let killed = was_killed(&victim);
-    works(&barrier);
-    drop(barrier);
-    is_back_at(start);
-    killed
-}
-
-/// The victim settles a waiter that was killed.
-fn settling(spec: &str) -> bool {
-    let start = usage();
-    let barrier = Barrier::new(3).unwrap();
-    let dead = waiter(&barrier, Ok(9));
-    let bystander = waiter(&barrier, Err(Status::Broken));
-    dead.kill();
-    let victim = victim(spec, sweep);
-    wait_until("the victim has ended", || ended(&victim));
-    sweep();
-    bystander.succeeds();
-    let killed = was_killed(&victim);
-    drop(barrier);
-    is_back_at(start);
-    killed
-}
-
-/// The victim is the one waiter that is told of a death.
-fn looking(spec: &str) -> bool {
-    let start = usage();
-    let barrier = Barrier::new(3).unwrap();
-    let dead = waiter(&barrier, Ok(9));
-    let victim = victim(spec, || assert!(wait(&barrier).is_err()));
-    wait_until("it waits, or is dead", || barrier.waiting().unwrap() != 1 || ended(&victim));
-    dead.kill();
-    sweep();
-    wait_until("the victim has ended", || ended(&victim));
-    sweep();
-    assert_eq!(wait(&barrier), Err(Status::Broken));
-    let killed = was_killed(&victim);
-    drop(barrier);
-    is_back_at(start);
-    killed
-}
-
-/// The victim makes a barrier, and lets it go.
-fn destroying(spec: &str) -> bool {
-    let start = usage();
-    let victim = victim(spec, || (1..4).for_each(|parties| drop(Barrier::new(parties * 1000).unwrap())));
-    let killed = was_killed(&victim);
-    is_back_at(start);
-    killed
-}
-
-fn woken() {
-    let start = usage();
-    let barrier = Barrier::new(3).unwrap();
-    let come = || assert!(wait(&barrier).is_ok());
-    next_one_gets_it("barrier.wait:woken", come, || barrier.reset().unwrap(), come);
-    drop(barrier);
-    is_back_at(start);
+    for cancelled in [false, true] {
+        let stopped = fork(|| {
+            arm("stop@barrier.arrive:entered");
+            assert_eq!(wait(&barrier), Err(Status::Broken));
+        });
+        stopped.is_stopped();
+        let cancel = Cancel::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                cancel.use_here();
+                let (time, expected) = match cancelled {
+                    true => (FOREVER, Status::Cancelled),
+                    false => (1_000_000, Status::Timeout),
+                };
+                let found = barrier.wait(Deadline::after(time)).unwrap_err().status();
+                assert_eq!(found, expected);
+                Cancel::use_none();
+            });
+            nap(20);
+            if cancelled {
+                cancel.fire();
+            }
+        });
+        assert!(barrier.broken().unwrap());
+        assert_eq!(barrier.waiting().unwrap(), 0);
+        stopped.signal(libc::SIGCONT);
+        stopped.succeeds();
+        works(&barrier);
+    }
 }

@@ -6,6 +6,8 @@
 // The modules' items are for each other.
 #![allow(unreachable_pub)]
 
+mod acts;
+mod barrier_faults;
 mod barriers;
 mod conditions;
 mod doorbell;
@@ -14,6 +16,7 @@ mod faults;
 mod forks;
 mod kills;
 mod locks;
+mod memory;
 mod named;
 mod pool_faults;
 mod pool_storm;
@@ -23,7 +26,7 @@ mod queue_storm;
 mod queues;
 mod rlocks;
 mod robust;
-mod storm;
+mod sync_storm;
 mod tokens;
 mod waiters;
 mod woken;
@@ -61,10 +64,12 @@ fn main() {
         faults::cases,
         woken::cases,
         barriers::cases,
+        barrier_faults::cases,
         pools::cases,
         pool_storm::cases,
         pool_faults::cases,
-        storm::cases,
+        memory::cases,
+        sync_storm::cases,
         queues::cases,
         queue_storm::cases,
         doorbell::cases,

@@ -1,22 +1,17 @@
-//! Memory against a model, in two processes at once; and processes that lock, allocate, make, pass and destroy while
-//! random ones of them are killed.
+//! Memory against a model, in two processes at once, and when it is used up.
 
-use crate::process::{fork, nap, wait_until, Child, Exit, Numbers, Words};
+use crate::process::{fork, Child, Exit};
 use crate::Case;
-use mp::arena::{Arena, Block, Token, Usage};
+use mp::arena::{Arena, Block, Usage};
 use mp::error::Status;
-use mp::sync::{Lock, Semaphore};
-use mp::sys::clock::Deadline;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
-use std::time::{Duration, Instant};
 
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("memory: any sequence of allocations agrees with a model", || model(1)).within(300),
         Case::new("memory: so it does beside another process that does the same", || model(2)).within(300),
         Case::new("memory: a full arena is an error and recovers", exhaustion).within(60),
-        Case::new("storm: processes are killed at random while they use everything", storm).within(120),
     ]
 }
 
@@ -44,14 +39,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// A block as the model knows it.
-struct Known {
+pub struct Known {
     block: Block,
     length: u64,
     pattern: u8,
 }
 
 impl Known {
-    fn new(length: u64, pattern: u8) -> Known {
+    pub fn new(length: u64, pattern: u8) -> Known {
         let arena = Arena::get().unwrap();
         let block = arena.allocate(length, pattern % 2 == 0).unwrap();
         let data = arena.data_offset(block.reference());
@@ -61,7 +56,7 @@ impl Known {
         Known { block, length, pattern }
     }
 
-    fn check(&self) {
+    pub fn check(&self) {
         let arena = Arena::get().unwrap();
         let bytes = arena.read(arena.data_offset(self.block.reference()), self.length);
         assert!(
@@ -171,126 +166,4 @@ fn exhaustion() {
         });
         filler.succeeds();
     }
-}
-
-/// What the processes of the storm share: objects, and words in which they leave tokens for each other.
-struct Sky {
-    locks: Vec<Lock>,
-    semaphore: Semaphore,
-    words: Words,
-}
-
-impl Sky {
-    fn rage(&self, seed: u64) {
-        let mut numbers = Numbers(seed);
-        let mut mine: Vec<Known> = Vec::new();
-        let mut objects: Vec<Lock> = Vec::new();
-        for round in 0.. {
-            match numbers.below(9) {
-                0 | 1 => self.lock(&mut numbers),
-                2 => {
-                    let taken = self.semaphore.acquire(Deadline::after(2_000_000));
-                    let _ = taken.and_then(|()| self.semaphore.release(1));
-                }
-                3 => {
-                    let magnitude = numbers.below(19);
-                    mine.push(Known::new(numbers.below(1 << magnitude), round as u8));
-                }
-                4 if !mine.is_empty() => {
-                    let known = mine.swap_remove(numbers.below(mine.len() as u64) as usize);
-                    known.check();
-                }
-                5 => {
-                    let lock = Lock::new().unwrap();
-                    self.leave(numbers.below(4) as usize, lock.token());
-                    objects.push(lock);
-                }
-                6 if !objects.is_empty() => {
-                    drop(objects.swap_remove(numbers.below(objects.len() as u64) as usize))
-                }
-                7 => {
-                    // Half-written, stale or good: a status, never a crash.
-                    if let Ok(found) = Lock::from_token(&self.find(numbers.below(4) as usize)) {
-                        if found.acquire(Deadline::Now).is_ok() {
-                            found.release().unwrap();
-                        }
-                        objects.push(found);
-                    }
-                }
-                8 if numbers.below(10) == 0 => {
-                    let seed = numbers.next();
-                    let child = fork(|| {
-                        let mut numbers = Numbers(seed);
-                        self.lock(&mut numbers);
-                        mine.pop();
-                        objects.pop();
-                    });
-                    assert_ne!(child.wait(), Exit::Code(101));
-                }
-                _ => {}
-            }
-            mine.truncate(40);
-            objects.truncate(40);
-        }
-    }
-
-    fn lock(&self, numbers: &mut Numbers) {
-        let lock = &self.locks[numbers.below(self.locks.len() as u64) as usize];
-        if lock.acquire(Deadline::after(50_000_000)).is_ok() {
-            (0..numbers.below(2000)).for_each(|_| std::hint::spin_loop());
-            lock.release().unwrap();
-        }
-    }
-
-    fn leave(&self, place: usize, token: Token) {
-        for (i, four) in token.to_bytes().chunks_exact(4).enumerate() {
-            self.words.set(place * 8 + i, u32::from_ne_bytes(four.try_into().unwrap()));
-        }
-    }
-
-    fn find(&self, place: usize) -> Token {
-        let mut bytes = [0; 32];
-        let words = (place * 8..).map(|i| self.words.get(i).to_ne_bytes());
-        bytes.chunks_exact_mut(4).zip(words).for_each(|(to, from)| to.copy_from_slice(&from));
-        Token::from_bytes(&bytes)
-    }
-}
-
-fn storm() {
-    let arena = Arena::get().unwrap();
-    let start = arena.usage();
-    let locks = (0..3).map(|_| Lock::new().unwrap()).collect();
-    let sky = Sky { locks, semaphore: Semaphore::new(1000, 0).unwrap(), words: Words::new() };
-    let mut numbers = Numbers(u64::from(std::process::id()));
-    println!("    seed {}", numbers.0);
-    let mut rage = |_| {
-        let seed = numbers.next();
-        fork(|| sky.rage(seed))
-    };
-    let mut processes: Vec<Child> = (0..4).map(&mut rage).collect();
-    let (mut kills, begun) = (0, Instant::now());
-    let mut at_random = Numbers(7);
-    while begun.elapsed() < Duration::from_secs(6) {
-        nap(1 + at_random.below(8));
-        let victim = at_random.below(4) as usize;
-        processes[victim].kill();
-        kills += 1;
-        processes[victim] = rage(0);
-        for lock in &sky.locks {
-            lock.acquire(Deadline::after(i64::MAX)).unwrap();
-            lock.release().unwrap();
-        }
-        if kills % 16 == 0 {
-            arena.sweep();
-        }
-    }
-    processes.iter().for_each(Child::kill);
-    println!("    {kills} kills");
-    assert!(kills > 100);
-    drop(sky);
-    // The children of the killed ones may still be at work.
-    wait_until("all is back", || {
-        arena.sweep();
-        arena.usage() == start
-    });
 }

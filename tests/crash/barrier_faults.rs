@@ -1,0 +1,169 @@
+//! A kill at every pass of every fault point of a barrier: the rest comes through or is told that the barrier is broken,
+//! and a reset makes it as new.
+
+use crate::barriers::{sweep, wait, waiter, works};
+use crate::faults::{is_back_at, points, try_one, usage, victim, was_killed};
+use crate::process::{fork, state_of, wait_until, Child, Words};
+use crate::woken::next_one_gets_it;
+use crate::Case;
+use mp::error::Status;
+use mp::sync::Barrier;
+
+/// Whose points are tested here.
+const PREFIX: [&str; 1] = ["barrier."];
+const ROUNDS: u32 = 3;
+
+/// How often a process was killed at each point.
+#[derive(Clone, Copy)]
+struct Kills(Words);
+
+pub fn cases() -> Vec<Case> {
+    let kills = Kills(Words::new());
+    let case = |name: &str, trial: fn(&str) -> bool| {
+        Case::new(format!("barrier: {name} is killed at every pass of every point"), move || {
+            kills.at_every_pass(trial)
+        })
+        .within(300)
+    };
+    vec![
+        case("a party", meeting),
+        case("who resets", |spec| ending(spec, |barrier| barrier.reset().unwrap())),
+        case("who aborts", |spec| ending(spec, |barrier| barrier.abort().unwrap())),
+        case("the settler of a waiter", settling),
+        case("who looks after a death", looking),
+        case("the last holder", destroying),
+        Case::new("barrier: every point has killed", move || kills.all_points_reached()),
+        Case::new("woken: 300 waiters in a barrier are killed between wake-up and return", woken).within(600),
+    ]
+}
+
+impl Kills {
+    fn at_every_pass(self, trial: fn(&str) -> bool) {
+        let mut all = 0;
+        for (index, point) in points(&PREFIX).into_iter().enumerate() {
+            let mut n = 1;
+            // Who comes last, and who sleeps, is left to chance: so what was not reached is tried again.
+            while (0..3).any(|_| try_one(&format!("kill@{point}#{n}"), trial)) {
+                self.0.add(index, 1);
+                all += 1;
+                n += 1 + n / 12;
+            }
+        }
+        println!("    {all} kills");
+        assert!(all > 0);
+    }
+
+    fn all_points_reached(self) {
+        let all = points(&PREFIX);
+        let counts: Vec<u32> = (0..all.len()).map(|i| self.0.get(i)).collect();
+        println!("    {} points, {} kills", all.len(), counts.iter().sum::<u32>());
+        let missed: Vec<&String> =
+            all.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(p, _)| p).collect();
+        assert!(missed.is_empty(), "no case reaches {missed:?}");
+    }
+}
+
+fn ended(child: &Child) -> bool {
+    state_of(child.pid) == Some('Z')
+}
+
+/// The victim and a bystander are the parties of a few rounds.
+fn meeting(spec: &str) -> bool {
+    let start = usage();
+    let (barrier, words) = (Barrier::new(2).unwrap(), Words::new());
+    let work = |who: usize| {
+        for _ in 0..ROUNDS {
+            match wait(&barrier) {
+                Ok(_) => words.add(who, 1),
+                Err(status) => return assert_eq!(status, Status::Broken),
+            };
+        }
+    };
+    let bystander = fork(|| work(0));
+    bystander.sleeps();
+    let victim = victim(spec, || work(1));
+    // Who is through frees its handle by its end, and breaks nothing that is over.
+    wait_until("the victim has ended", || ended(&victim));
+    sweep();
+    bystander.succeeds();
+    let killed = was_killed(&victim);
+    let (through, victims) = (words.get(0), words.get(1));
+    assert!(if killed { victims <= through && through <= victims + 1 } else { through == victims });
+    assert!(killed || through == ROUNDS);
+    works(&barrier);
+    drop(barrier);
+    is_back_at(start);
+    killed
+}
+
+/// The victim ends the round of one who waits.
+fn ending(spec: &str, end: fn(&Barrier)) -> bool {
+    let start = usage();
+    let barrier = Barrier::new(2).unwrap();
+    let bystander = waiter(&barrier, Err(Status::Broken));
+    let victim = victim(spec, || {
+        end(&barrier);
+        end(&barrier);
+    });
+    wait_until("the victim has ended", || ended(&victim));
+    sweep();
+    bystander.succeeds();
+    let killed = was_killed(&victim);
+    works(&barrier);
+    drop(barrier);
+    is_back_at(start);
+    killed
+}
+
+/// The victim settles a waiter that was killed.
+fn settling(spec: &str) -> bool {
+    let start = usage();
+    let barrier = Barrier::new(3).unwrap();
+    let dead = waiter(&barrier, Ok(9));
+    let bystander = waiter(&barrier, Err(Status::Broken));
+    dead.kill();
+    let victim = victim(spec, sweep);
+    wait_until("the victim has ended", || ended(&victim));
+    sweep();
+    bystander.succeeds();
+    let killed = was_killed(&victim);
+    drop(barrier);
+    is_back_at(start);
+    killed
+}
+
+/// The victim is the one waiter that is told of a death.
+fn looking(spec: &str) -> bool {
+    let start = usage();
+    let barrier = Barrier::new(3).unwrap();
+    let dead = waiter(&barrier, Ok(9));
+    let victim = victim(spec, || assert!(wait(&barrier).is_err()));
+    wait_until("it waits, or is dead", || barrier.waiting().unwrap() != 1 || ended(&victim));
+    dead.kill();
+    sweep();
+    wait_until("the victim has ended", || ended(&victim));
+    sweep();
+    assert_eq!(wait(&barrier), Err(Status::Broken));
+    let killed = was_killed(&victim);
+    drop(barrier);
+    is_back_at(start);
+    killed
+}
+
+/// The victim makes a barrier, and lets it go.
+fn destroying(spec: &str) -> bool {
+    let start = usage();
+    let victim = victim(spec, || (1..4).for_each(|parties| drop(Barrier::new(parties * 1000).unwrap())));
+    let killed = was_killed(&victim);
+    is_back_at(start);
+    killed
+}
+
+fn woken() {
+    let start = usage();
+    let barrier = Barrier::new(3).unwrap();
+    let come = || assert!(wait(&barrier).is_ok());
+    next_one_gets_it("barrier.wait:woken", come, || barrier.reset().unwrap(), come);
+    drop(barrier);
+    is_back_at(start);
+}
