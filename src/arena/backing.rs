@@ -44,14 +44,27 @@ impl Arena {
 
     fn back_chunks(&self, first: u64, count: u64) -> Result<()> {
         let bytes = (count * CHUNK).min(self.capacity() - first * CHUNK);
-        self.map().back((first * CHUNK) as usize, bytes as usize)?;
+        let in_heap = first >= self.regions().heap / CHUNK;
+        if in_heap {
+            self.note_going(first, count);
+        }
+        let done = self.map().back((first * CHUNK) as usize, bytes as usize);
+        if let Err(error) = done {
+            // What has come of it goes back.
+            if in_heap {
+                self.punch_chunks(first, count);
+                self.note_going(0, 0);
+            }
+            return Err(error);
+        }
         fault!("arena.back:backed");
         for chunk in first..first + count {
             let (word, bit) = self.backed_word(chunk);
             word.fetch_or(bit, Ordering::Release);
         }
         fault!("arena.back:noted");
-        if first >= self.regions().heap / CHUNK {
+        if in_heap {
+            self.note_going(0, 0);
             self.count_backed(count);
         }
         Ok(())

@@ -11,7 +11,8 @@
 //! What goes is chunks that lie in free granules alone, the highest first, since runs are made as low as possible. A
 //! chunk's bit in the backed bitmap is cleared *before* its memory goes: a process that is killed in between leaves a
 //! chunk that is backed anew before its next use, never one that only seems to be backed. `going` names the chunks
-//! meanwhile, so that who inherits the heap lock finishes the work. The lock is held for a few chunks at a time.
+//! meanwhile, as it does those that are coming: who inherits the heap lock gives back those of them that are not
+//! marked. The lock is held for a few chunks at a time.
 //!
 //! Slabs are never given back. Every page of one has reference words, which must outlast their blocks for the sake of
 //! stale references, and takers and freers touch its bitmap without any lock. So a burst of one size keeps its memory
@@ -177,19 +178,25 @@ impl Arena {
 
     fn give_back_chunks(&self, first: u64, count: u64) {
         let idle = &self.header().idle;
-        idle.going.store(first << 32 | count, Ordering::Release);
+        self.note_going(first, count);
         fault!("arena.trim:noted");
         (first..first + count).for_each(|chunk| self.clear_backed(chunk));
         fault!("arena.trim:unbacked");
         self.punch_chunks(first, count);
         fault!("arena.trim:punched");
-        idle.going.store(0, Ordering::Release);
+        self.note_going(0, 0);
         fault!("arena.trim:gone");
         idle.backed.fetch_sub(count as u32, Ordering::Relaxed);
         idle.least.fetch_min(self.idle(), Ordering::Relaxed);
     }
 
-    fn punch_chunks(&self, first: u64, count: u64) {
+    /// Chunks come from the kernel or go back to it: those that are not marked as backed are to go back, should this
+    /// process die.
+    pub(crate) fn note_going(&self, first: u64, count: u64) {
+        self.header().idle.going.store(first << 32 | count, Ordering::Release);
+    }
+
+    pub(crate) fn punch_chunks(&self, first: u64, count: u64) {
         let length = (count * CHUNK).min(self.capacity() - first * CHUNK);
         // Should the kernel refuse, the memory stays until the chunks serve again.
         let _ = self.map().punch((first * CHUNK) as usize, length as usize);
