@@ -27,11 +27,17 @@ impl Arena {
 
     /// Backs `length` bytes at `offset`.
     pub(crate) fn back(&self, offset: u64, length: u64) -> Result<()> {
+        self.back_for(offset, length, length)
+    }
+
+    /// The same for a caller that was asked for `asked` bytes, as the error says.
+    pub(crate) fn back_for(&self, offset: u64, length: u64, asked: u64) -> Result<()> {
         let (first, end) = (offset / CHUNK, (offset + length.max(1) - 1) / CHUNK + 1);
         let missing = |chunk: &u64| !self.is_backed(chunk * CHUNK);
         let Some(mut chunk) = (first..end).find(missing) else { return Ok(()) };
         // All that is missing at once: a request that can't be met is refused before it has taken anything.
-        room::admit((chunk..end).filter(missing).count() as u64 * CHUNK)?;
+        room::ask_for((chunk..end).filter(missing).count() as u64 * CHUNK)
+            .map_err(|room| room.refuse(asked))?;
         loop {
             let count = (chunk..end).take(PIECE as usize).take_while(missing).count() as u64;
             self.back_chunks(chunk, count)?;

@@ -110,7 +110,7 @@ impl Arena {
         // Before the run is made, so that no run ever reaches beyond it; and before the memory is backed, so that no
         // more than a part of a chunk is ever backed beyond it.
         header.top.fetch_max(end, Ordering::Release);
-        self.back(self.granule_offset(found), u64::from(length) * GRANULE)?;
+        self.back_for(self.granule_offset(found), u64::from(length) * GRANULE, bytes)?;
         Ok(found)
     }
 
