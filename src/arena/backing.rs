@@ -7,7 +7,7 @@
 
 use super::layout::CHUNK;
 use super::Arena;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fault;
 use crate::sys::prim::{AtomicU64, Ordering};
 use crate::sys::room;
@@ -40,7 +40,9 @@ impl Arena {
             .map_err(|room| room.refuse(asked))?;
         loop {
             let count = (chunk..end).take(PIECE as usize).take_while(missing).count() as u64;
-            self.back_chunks(chunk, count)?;
+            self.back_chunks(chunk, count).map_err(|error| {
+                Error::new(error.status(), format!("{asked} bytes of memory were asked for; {error}"))
+            })?;
             match (chunk + count..end).find(missing) {
                 Some(next) => chunk = next,
                 None => return Ok(()),

@@ -221,6 +221,27 @@ static void more_than_there_is(void) {
     CHECK_EQ(1, get_number(queue));
 }
 
+/* A named arena is a file there, which may be larger than its file system: that is an error in time, not a SIGBUS. */
+static void named_in_small_shm(void) {
+    mp_arena_options options;
+    mp_queue_options defaults;
+    mp_arena *arena;
+    mp_queue *queue;
+    CHECK_OK(mp_arena_options_init(&options));
+    CHECK_OK(mp_queue_options_init(&defaults));
+    options.capacity = 500 * MIB;
+    CHECK_OK(mp_arena_open("limits", &options, &arena));
+    CHECK_OK(mp_arena_queue(arena, "q", &defaults, &queue));
+    for (int round = 0; round < 3; round++) {
+        size_t count = put_until_refused(queue, MIB);
+        printf("%zu messages of 1 MiB: %s\n", count, mp_last_error());
+        CHECK(count > 40 && count < 64);
+        CHECK_ERROR_HAS("file system");
+        get_all(queue);
+    }
+    CHECK_OK(mp_arena_unlink("limits"));
+}
+
 /* Where processes may have file systems of their own, /dev/shm is one of 64 MB; everywhere nothing is taken of it. */
 static void small_shm(void) {
     struct statvfs before, after;
@@ -238,6 +259,7 @@ static void small_shm(void) {
     if (has_shm && own) {
         CHECK_EQ(0, statvfs("/dev/shm", &after));
         CHECK_EQ(before.f_bfree, after.f_bfree);
+        named_in_small_shm();
     }
     get_all(queue);
 }
