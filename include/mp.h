@@ -1423,8 +1423,8 @@ MP_API mp_status mp_queue_put(mp_queue *queue, const void *data, size_t len, int
  * without a copy.
  *
  * *Returns* `MP_OK`; `MP_ERR_EMPTY` if there was none in time; `MP_ERR_CLOSED` when the queue is closed and
- * drained; `MP_ERR_CANCELLED`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. *Ownership*: the caller frees the buffer
- * with `mp_buffer_free`.
+ * drained; `MP_ERR_CANCELLED`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. On failure nothing was taken. *Ownership*: the
+ * caller frees the buffer with `mp_buffer_free`.
  */
 MP_API mp_status mp_queue_get(mp_queue *queue, int64_t timeout, mp_buffer **out);
 

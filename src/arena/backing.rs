@@ -7,7 +7,7 @@
 
 use super::layout::CHUNK;
 use super::Arena;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fault;
 use crate::sys::prim::{AtomicU64, Ordering};
 use crate::sys::room;
@@ -27,14 +27,22 @@ impl Arena {
 
     /// Backs `length` bytes at `offset`.
     pub(crate) fn back(&self, offset: u64, length: u64) -> Result<()> {
+        self.back_for(offset, length, length)
+    }
+
+    /// The same for a caller that was asked for `asked` bytes, as the error says.
+    pub(crate) fn back_for(&self, offset: u64, length: u64, asked: u64) -> Result<()> {
         let (first, end) = (offset / CHUNK, (offset + length.max(1) - 1) / CHUNK + 1);
         let missing = |chunk: &u64| !self.is_backed(chunk * CHUNK);
         let Some(mut chunk) = (first..end).find(missing) else { return Ok(()) };
         // All that is missing at once: a request that can't be met is refused before it has taken anything.
-        room::admit((chunk..end).filter(missing).count() as u64 * CHUNK)?;
+        room::ask_for((chunk..end).filter(missing).count() as u64 * CHUNK)
+            .map_err(|room| room.refuse(asked))?;
         loop {
             let count = (chunk..end).take(PIECE as usize).take_while(missing).count() as u64;
-            self.back_chunks(chunk, count)?;
+            self.back_chunks(chunk, count).map_err(|error| {
+                Error::new(error.status(), format!("{asked} bytes of memory were asked for; {error}"))
+            })?;
             match (chunk + count..end).find(missing) {
                 Some(next) => chunk = next,
                 None => return Ok(()),
@@ -44,14 +52,27 @@ impl Arena {
 
     fn back_chunks(&self, first: u64, count: u64) -> Result<()> {
         let bytes = (count * CHUNK).min(self.capacity() - first * CHUNK);
-        self.map().back((first * CHUNK) as usize, bytes as usize)?;
+        let in_heap = first >= self.regions().heap / CHUNK;
+        if in_heap {
+            self.note_going(first, count);
+        }
+        let done = self.map().back((first * CHUNK) as usize, bytes as usize);
+        if let Err(error) = done {
+            // What has come of it goes back.
+            if in_heap {
+                self.punch_chunks(first, count);
+                self.note_going(0, 0);
+            }
+            return Err(error);
+        }
         fault!("arena.back:backed");
         for chunk in first..first + count {
             let (word, bit) = self.backed_word(chunk);
             word.fetch_or(bit, Ordering::Release);
         }
         fault!("arena.back:noted");
-        if first >= self.regions().heap / CHUNK {
+        if in_heap {
+            self.note_going(0, 0);
             self.count_backed(count);
         }
         Ok(())

@@ -65,9 +65,10 @@ pub(crate) struct Header {
     pub(crate) heap_watch: AtomicU32,
     /// No granule from here on is used.
     pub(crate) top: AtomicU32,
-    /// Where the next search for a run begins, below which there is hardly room: never inside a run. Zero while a run
-    /// is being made.
+    /// Where the next search for a run begins: never inside a run. Zero while a run is being made.
     pub(crate) cursor: AtomicU32,
+    /// No free stretch of so many granules lies below `top`, but at its very end; 0 is unknown.
+    pub(crate) full: AtomicU32,
     /// Generations for memory that gets a new use.
     pub(crate) generation: AtomicU32,
     /// The slot at which the next search for a free one begins: slots are reused oldest first.
@@ -106,7 +107,7 @@ pub(crate) struct Idle {
     pub(crate) look: AtomicU32,
     /// When the period began over which `least` is kept, in nanoseconds on the monotonic clock.
     pub(crate) since: AtomicU64,
-    /// The chunks that are going back at this moment: the first one << 32 | how many.
+    /// The chunks that come or go back at this moment: the first one << 32 | how many.
     pub(crate) going: AtomicU64,
 }
 

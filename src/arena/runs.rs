@@ -99,9 +99,9 @@ impl Arena {
         let limit = self.regions().granules;
         let top = self.top();
         let cursor = header.cursor.load(Ordering::Relaxed).min(top);
-        let beyond_cursor = self.find_stretch(cursor, top, length);
-        let found = beyond_cursor.or_else(|| self.find_stretch(0, top, length));
-        let found = found.unwrap_or_else(|| self.tail_of(top));
+        let found = self.find_hole(cursor, top, length);
+        // A run that ends at `top` was the last one made or kept.
+        let found = found.unwrap_or_else(|| if cursor == top { top } else { self.tail_of(top) });
         let end =
             found.checked_add(length).filter(|end| *end <= limit).ok_or_else(|| self.exhausted(bytes))?;
         self.back(self.regions().table + u64::from(found) * 4, u64::from(length) * 4 + 4)?;
@@ -110,8 +110,21 @@ impl Arena {
         // Before the run is made, so that no run ever reaches beyond it; and before the memory is backed, so that no
         // more than a part of a chunk is ever backed beyond it.
         header.top.fetch_max(end, Ordering::Release);
-        self.back(self.granule_offset(found), u64::from(length) * GRANULE)?;
+        self.back_for(self.granule_offset(found), u64::from(length) * GRANULE, bytes)?;
         Ok(found)
+    }
+
+    /// Free granules below `top`: at the cursor if possible, where the last run ended, or was made.
+    fn find_hole(&self, cursor: u32, top: u32, length: u32) -> Option<u32> {
+        let full = self.header().full.load(Ordering::Relaxed);
+        if (1..=length).contains(&full) {
+            return None;
+        }
+        let found = self.find_stretch(cursor, top, length).or_else(|| self.find_stretch(0, top, length));
+        if found.is_none() {
+            self.header().full.store(length, Ordering::Relaxed);
+        }
+        found
     }
 
     fn free_bytes(&self) -> u64 {
@@ -185,11 +198,12 @@ impl Arena {
 
     fn end_run(&self, _heap: &Heap<'_>, index: u32) {
         let Some((_, length)) = self.run_at(index) else { return };
+        self.header().full.store(0, Ordering::Relaxed);
         self.forget_limits(index, length);
         fault!("arena.run:ending");
         self.granule(index).store(0, Ordering::Release);
         fault!("arena.run:ended");
-        self.header().cursor.fetch_min(index, Ordering::Release);
+        self.header().cursor.store(index, Ordering::Release);
         self.count_freed(length);
     }
 

@@ -3,7 +3,9 @@
 //! Idle are the backed granules in no run. They are kept for reuse, because the first touch of a page costs ten times
 //! as much as a copy of it; and given back
 //! * as far as they are more than 64 MiB and more than a quarter of what is in use, as soon as a run ends: memory
-//!   that serves as often as it lies idle is worth keeping, and below 64 MiB nobody misses it;
+//!   that serves as often as it lies idle is worth keeping, and below 64 MiB nobody misses it. Where memory is short,
+//!   more than half of what is free besides goes back, down to 4 MiB: in a small container the program's own memory
+//!   must not fail for what lies idle here;
 //! * as far as they lay idle for a whole period of 5 seconds: at its end the least that was idle at any instant of it
 //!   goes. Who comes by after the end of the period sees to it: who allocates or frees a large block, the reaper's
 //!   round, and who has slept for a whole second.
@@ -11,7 +13,8 @@
 //! What goes is chunks that lie in free granules alone, the highest first, since runs are made as low as possible. A
 //! chunk's bit in the backed bitmap is cleared *before* its memory goes: a process that is killed in between leaves a
 //! chunk that is backed anew before its next use, never one that only seems to be backed. `going` names the chunks
-//! meanwhile, so that who inherits the heap lock finishes the work. The lock is held for a few chunks at a time.
+//! meanwhile, as it does those that are coming: who inherits the heap lock gives back those of them that are not
+//! marked. The lock is held for a few chunks at a time.
 //!
 //! Slabs are never given back. Every page of one has reference words, which must outlast their blocks for the sake of
 //! stale references, and takers and freers touch its bitmap without any lock. So a burst of one size keeps its memory
@@ -23,11 +26,14 @@ use super::Arena;
 use crate::fault;
 use crate::sys::clock;
 use crate::sys::prim::Ordering;
+use crate::sys::room;
 
 /// Idle memory lasts at least this long, in nanoseconds, if it is not too much.
 const PERIOD: u64 = 5_000_000_000;
 /// So much may always lie idle.
 const KEPT: u64 = 64 << 20;
+/// Granules that may lie idle wherever.
+const MODEST: u32 = ((4 << 20) / GRANULE) as u32;
 /// Granules that must have become idle since a search that did not find enough, before the next one.
 const SLACK: u32 = ((16 << 20) / GRANULE) as u32;
 /// Chunks that go back while the heap lock is held once.
@@ -97,7 +103,10 @@ impl Arena {
         let header = &self.header().idle;
         header.look.store(0, Ordering::Relaxed);
         let used = u64::from(header.used.load(Ordering::Relaxed)) * GRANULE;
-        let kept = (KEPT.max(used / 4) / GRANULE) as u32;
+        let mut kept = (KEPT.max(used / 4) / GRANULE) as u32;
+        if self.idle() > MODEST {
+            kept = kept.min((room::lately() / 2 / GRANULE) as u32).max(MODEST);
+        }
         // Idle memory in small pieces can't go back: no search in vain each time.
         let barren = header.barren.fetch_min(self.idle(), Ordering::Relaxed).min(self.idle());
         if self.idle() > kept.max(barren + SLACK * u32::from(barren != 0)) {
@@ -177,19 +186,25 @@ impl Arena {
 
     fn give_back_chunks(&self, first: u64, count: u64) {
         let idle = &self.header().idle;
-        idle.going.store(first << 32 | count, Ordering::Release);
+        self.note_going(first, count);
         fault!("arena.trim:noted");
         (first..first + count).for_each(|chunk| self.clear_backed(chunk));
         fault!("arena.trim:unbacked");
         self.punch_chunks(first, count);
         fault!("arena.trim:punched");
-        idle.going.store(0, Ordering::Release);
+        self.note_going(0, 0);
         fault!("arena.trim:gone");
         idle.backed.fetch_sub(count as u32, Ordering::Relaxed);
         idle.least.fetch_min(self.idle(), Ordering::Relaxed);
     }
 
-    fn punch_chunks(&self, first: u64, count: u64) {
+    /// Chunks come from the kernel or go back to it: those that are not marked as backed are to go back, should this
+    /// process die.
+    pub(crate) fn note_going(&self, first: u64, count: u64) {
+        self.header().idle.going.store(first << 32 | count, Ordering::Release);
+    }
+
+    pub(crate) fn punch_chunks(&self, first: u64, count: u64) {
         let length = (count * CHUNK).min(self.capacity() - first * CHUNK);
         // Should the kernel refuse, the memory stays until the chunks serve again.
         let _ = self.map().punch((first * CHUNK) as usize, length as usize);

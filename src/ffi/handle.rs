@@ -84,16 +84,39 @@ pub fn live() -> usize {
     LIVE.load(Ordering::Relaxed)
 }
 
+/// A cell that is to become a handle: what may be lacking is had before a call does what can't be undone.
+pub struct Vacant(&'static Cell);
+
+impl Vacant {
+    /// Takes a free cell.
+    pub fn new() -> Result<Vacant> {
+        Ok(Vacant(if heap::wanted() { heap::claim() } else { claim()? }))
+    }
+
+    /// Puts a core into it.
+    pub fn fill<H: Handle>(self, core: H::Core) -> *mut H {
+        let cell = self.0;
+        std::mem::forget(self);
+        LIVE.fetch_add(1, Ordering::Relaxed);
+        let (body, me) = H::near(&core).map_or((std::ptr::null(), std::ptr::null()), Near::into_raw);
+        cell.body.store(body.cast_mut(), Ordering::Relaxed);
+        cell.me.store(me.cast_mut(), Ordering::Relaxed);
+        cell.core.store(Box::into_raw(Box::new(core)).cast(), Ordering::Relaxed);
+        cell.kind.store(H::KIND as u32, Ordering::Release);
+        std::ptr::from_ref(cell).cast_mut().cast()
+    }
+}
+
+impl Drop for Vacant {
+    fn drop(&mut self) {
+        self.0.kind.store(Kind::Free as u32, Ordering::Release);
+        heap::release(std::ptr::from_ref(self.0).cast_mut());
+    }
+}
+
 /// Puts a core into a new handle.
 pub fn create<H: Handle>(core: H::Core) -> Result<*mut H> {
-    let cell = if heap::wanted() { heap::claim() } else { claim()? };
-    LIVE.fetch_add(1, Ordering::Relaxed);
-    let (body, me) = H::near(&core).map_or((std::ptr::null(), std::ptr::null()), Near::into_raw);
-    cell.body.store(body.cast_mut(), Ordering::Relaxed);
-    cell.me.store(me.cast_mut(), Ordering::Relaxed);
-    cell.core.store(Box::into_raw(Box::new(core)).cast(), Ordering::Relaxed);
-    cell.kind.store(H::KIND as u32, Ordering::Release);
-    Ok(std::ptr::from_ref(cell).cast_mut().cast())
+    Ok(Vacant::new()?.fill(core))
 }
 
 /// The core of a handle. `name` is the parameter's, for the error.

@@ -2,7 +2,7 @@
 
 use super::buffer::mp_buffer;
 use super::guard::{guard, guard_new};
-use super::handle::{self, Handle, Kind};
+use super::handle::{self, Handle, Kind, Vacant};
 use super::options::{self, CStruct, Options};
 use super::status::mp_status;
 use super::types::{self, mp_bool, mp_token, Out};
@@ -135,16 +135,23 @@ pub unsafe extern "C" fn mp_queue_put(
 /// without a copy.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_EMPTY` if there was none in time; `MP_ERR_CLOSED` when the queue is closed and
-/// drained; `MP_ERR_CANCELLED`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. *Ownership*: the caller frees the buffer
-/// with `mp_buffer_free`.
+/// drained; `MP_ERR_CANCELLED`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. On failure nothing was taken. *Ownership*: the
+/// caller frees the buffer with `mp_buffer_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_queue_get(
     queue: *mut mp_queue,
     timeout: i64,
     out: *mut *mut mp_buffer,
 ) -> mp_status {
-    // SAFETY: the handle is not freed meanwhile; `out` is NULL or writable, as the header asks.
-    unsafe { guard_new(out, || handle::create(handle::get(queue, "queue")?.get(Deadline::after(timeout))?)) }
+    let get = || {
+        // SAFETY: the handle is not freed meanwhile, as the header asks.
+        let queue = unsafe { handle::get(queue, "queue") }?;
+        // Before a message is taken that nothing could hold.
+        let handle = Vacant::new()?;
+        Ok(handle.fill(queue.get(Deadline::after(timeout))?))
+    };
+    // SAFETY: `out` is NULL or writable, as the header asks.
+    unsafe { guard_new(out, get) }
 }
 
 /// Copies the next message into `buf`, which has room for `cap` bytes, and sets `*len`.

@@ -8,7 +8,7 @@
 use super::cgroup;
 use super::clock;
 use super::procfs;
-use crate::error::{Error, Result, Status};
+use crate::error::{self, Error, Status};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -70,29 +70,56 @@ const MOST: u64 = 64 << 20;
 
 static CREDIT: AtomicU64 = AtomicU64::new(0);
 static ASKED: AtomicI64 = AtomicI64::new(i64::MIN);
+/// What the last look at the limits found.
+static FOUND: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Looks at the limits, and grants so much of what is free.
+fn look(now: i64, bytes: u64) -> Option<Room> {
+    let room = room()?;
+    let credit = room.bytes.saturating_sub(bytes) / 16;
+    CREDIT.store(credit.min(MOST), Ordering::Relaxed);
+    FOUND.store(room.bytes, Ordering::Relaxed);
+    ASKED.store(now, Ordering::Relaxed);
+    Some(room)
+}
 
 /// Whether `bytes` more may be asked of the kernel; the error says what is free, and by which limit.
-pub fn admit(bytes: u64) -> Result<()> {
+pub fn admit(bytes: u64) -> error::Result<()> {
+    ask_for(bytes).map_err(|room| room.refuse(bytes))
+}
+
+/// The same, but the error is what there is.
+pub fn ask_for(bytes: u64) -> Result<(), Room> {
     let now = clock::now();
     let fresh = now.saturating_sub(ASKED.load(Ordering::Relaxed)) < FRESH;
     let take = |credit: u64| credit.checked_sub(bytes);
     if fresh && CREDIT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok() {
         return Ok(());
     }
-    let Some(room) = room() else { return Ok(()) };
-    if room.bytes < bytes {
-        CREDIT.store(0, Ordering::Relaxed);
-        return Err(Error::new(
-            Status::NoMemory,
-            format!(
-                "{bytes} bytes of memory were asked for, but only {} bytes are free: {}",
-                room.bytes, room.whose
-            ),
-        ));
+    match look(now, bytes) {
+        Some(room) if room.bytes < bytes => Err(room),
+        _ => Ok(()),
     }
-    CREDIT.store(((room.bytes - bytes) / 16).min(MOST), Ordering::Relaxed);
-    ASKED.store(now, Ordering::Relaxed);
-    Ok(())
+}
+
+/// How much was free not long ago: within ten times what [`admit`] takes for fresh.
+pub fn lately() -> u64 {
+    let now = clock::now();
+    if now.saturating_sub(ASKED.load(Ordering::Relaxed)) >= 10 * FRESH {
+        look(now, 0);
+    }
+    FOUND.load(Ordering::Relaxed)
+}
+
+impl Room {
+    /// The error of a request for `asked` bytes that there is no room for.
+    pub fn refuse(&self, asked: u64) -> Error {
+        let text = format!(
+            "{asked} bytes of memory were asked for, but only {} bytes are free: {}",
+            self.bytes, self.whose
+        );
+        Error::new(Status::NoMemory, text)
+    }
 }
 
 #[cfg(test)]

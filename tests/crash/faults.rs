@@ -22,9 +22,11 @@ pub fn cases() -> Vec<Case> {
         |name: &str, body: fn(Kills)| Case::new(format!("faults: {name}"), move || body(kills)).within(300);
     vec![
         case("memory and objects", |k| k.at_every_pass(&["arena.", "slot."], memory)),
-        case("memory that goes back to the kernel", |k| k.at_every_pass(&["arena."], trimming)),
+        case("memory that goes back to the kernel", |k| {
+            k.at_every_pass(&["arena.run:", "arena.trim:", "arena.back:"], trimming)
+        }),
         case("who inherits the allocator from a killed process", |k| {
-            k.at_every_pass(&["arena."], inheriting)
+            k.at_every_pass(&["arena.inherit:", "arena.back:"], inheriting)
         }),
         case("tokens kept and dropped", |k| k.at_every_pass(&["arena."], keeping)),
         case("fork", |k| k.at_every_pass(&["arena.", "slot.", "fork."], forking)),

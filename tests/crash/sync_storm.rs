@@ -6,7 +6,7 @@
 //! 20 s; `MP_STORM_SECONDS` in the environment says for how long else, and `MP_STORM_SEED` with which numbers.
 
 use crate::acts::{all_acts, Act};
-use crate::faults::{points, usage};
+use crate::faults::{given_by_the_kernel, is_counted, points, usage};
 use crate::process::{fork, nap, state_of, wait_until, Child, Numbers};
 use crate::Case;
 use mp::arena::Arena;
@@ -248,4 +248,7 @@ fn storm() {
         Arena::get().unwrap().sweep();
         usage() == start
     });
+    Arena::get().unwrap().trim_all();
+    is_counted();
+    assert!(given_by_the_kernel() < 64 << 20);
 }

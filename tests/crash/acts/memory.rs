@@ -3,7 +3,7 @@
 use super::Act;
 use crate::memory::Known;
 use crate::process::Numbers;
-use mp::arena::Token;
+use mp::arena::{Arena, Token};
 use mp::sync::Lock;
 use mp::sys::clock::Deadline;
 use std::cell::RefCell;
@@ -19,6 +19,9 @@ impl Act for MemoryAct {
 
     fn turn(&self, numbers: &mut Numbers) {
         let mut mine = self.0.borrow_mut();
+        if numbers.below(40) == 0 {
+            return large(&mut mine, numbers);
+        }
         if mine.len() < 40 && (mine.is_empty() || numbers.below(2) == 0) {
             let magnitude = numbers.below(19);
             mine.push(Known::new(numbers.below(1 << magnitude), numbers.next() as u8));
@@ -26,6 +29,20 @@ impl Act for MemoryAct {
             let which = numbers.below(mine.len() as u64) as usize;
             mine.swap_remove(which).check();
         }
+    }
+}
+
+/// Large blocks, of which so many are freed at once that memory goes back to the kernel.
+fn large(mine: &mut Vec<Known>, numbers: &mut Numbers) {
+    let known = |numbers: &mut Numbers| Known::new(numbers.below(24 << 20), numbers.next() as u8);
+    let many: Vec<Known> = (0..numbers.below(8)).map(|_| known(numbers)).collect();
+    many.iter().for_each(Known::check);
+    if mine.len() < 40 {
+        mine.push(known(numbers));
+    }
+    if numbers.below(4) == 0 {
+        drop(many);
+        Arena::get().unwrap().trim_all();
     }
 }
 
