@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A trial spins as long as a sleep and a wake-up take; so even where it fails, it at most doubles the cost of the
-//! wait. Level counts the trials that failed of late. From a level on, each failure lets twice as many waits pass
-//! without a spin before the next trial: where spinning never pays, what the trials cost is a hundredth. A
+//! wait. Level counts the trials that failed of late. From a level on, each failure lets four times as many waits
+//! pass without a spin before the next trial: where spinning never pays, what the trials cost is a hundredth. A
 //! trial that succeeds takes the level down by more than a failure raises it: as soon as spinning pays, all spin.
 //!
 //! The word is a hint that threads change without care for each other.
@@ -32,8 +32,10 @@ const LEVEL: u32 = 15;
 const PASS: u32 = LEVEL + 1;
 /// So many failures are no habit yet: an owner was preempted, a producer had nothing.
 const PATIENCE: u32 = 2;
-const HIGHEST: u32 = 11;
-const RELIEF: u32 = 3;
+const HIGHEST: u32 = 7;
+const RELIEF: u32 = 2;
+/// The most waits between two trials.
+const MOST_PASSES: u32 = 2000;
 
 /// The spin of one wait.
 #[derive(Debug)]
@@ -104,8 +106,8 @@ impl<'a> Spin<'a> {
 
 fn after_failure(level: u32) -> u32 {
     let level = (level + 1).min(HIGHEST);
-    let passes = if level > PATIENCE { 1 << level } else { 0 };
-    level + passes * PASS
+    let passes = if level > PATIENCE { 4 << (2 * (level - PATIENCE)) } else { 0 };
+    level + passes.min(MOST_PASSES) * PASS
 }
 
 #[cfg(test)]
