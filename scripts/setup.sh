@@ -13,6 +13,8 @@ missing=()
 for program in "${!package[@]}"; do
     command -v "$program" >/dev/null 2>&1 || missing+=("${package[$program]}")
 done
+# Headers only, for a peer of the benchmarks.
+[[ -e /usr/include/boost/version.hpp ]] || missing+=(libboost-dev)
 
 install=(apt-get install -y -qq --no-install-recommends)
 privilege=()

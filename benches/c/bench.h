@@ -42,6 +42,15 @@ UNUSED static uint64_t now_ns(void) {
     return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
 }
 
+/* Between two looks of a spin loop. */
+UNUSED static void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb");
+#endif
+}
+
 UNUSED static void sleep_ns(uint64_t ns) {
     struct timespec t = {.tv_sec = (time_t)(ns / 1000000000U), .tv_nsec = (long)(ns % 1000000000U)};
     nanosleep(&t, NULL);
@@ -80,8 +89,10 @@ UNUSED static void pin(int which) {
     }
 }
 
+enum { PAGE = 8192 };
+
 UNUSED static void *shared_page(void) {
-    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) {
         fail("mmap");
     }

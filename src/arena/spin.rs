@@ -11,8 +11,8 @@
 //! ```
 //!
 //! A trial spins as long as a sleep and a wake-up take; so even where it fails, it at most doubles the cost of the
-//! wait. Level counts the trials that failed of late. From a level on, each failure lets twice as many waits pass
-//! without a spin before the next trial: where spinning never pays, what the trials cost is a hundredth. A
+//! wait. Level counts the trials that failed of late. From a level on, each failure lets four times as many waits
+//! pass without a spin before the next trial: where spinning never pays, what the trials cost is a hundredth. A
 //! trial that succeeds takes the level down by more than a failure raises it: as soon as spinning pays, all spin.
 //!
 //! The word is a hint that threads change without care for each other.
@@ -22,22 +22,28 @@ use crate::sys::prim::{AtomicU32, Ordering};
 
 /// How long a trial is, in nanoseconds: as long as it takes to wake a sleeper on another core of a virtual machine.
 const TRIAL: u32 = 50_000;
-/// Locks are looked at so seldom, in nanoseconds: every look takes the cache line from the owner, who has its
-/// own next turn to make.
-const OWNED_PACE: u32 = 350;
+/// What is between two looks, in nanoseconds: each look takes the cache line from who is about to write to it, and so
+/// delays what it waits for. This is for a single change that is taken up at once.
+pub(super) const PACE: u32 = 70;
+/// For locks, whose owner may have many a turn meanwhile.
+pub(super) const LOCK_PACE: u32 = 350;
+/// For streams: the more gathers between two looks, the faster it flows.
+pub(super) const STREAM_PACE: u32 = 600;
 
 const LEVEL: u32 = 15;
 const PASS: u32 = LEVEL + 1;
 /// So many failures are no habit yet: an owner was preempted, a producer had nothing.
 const PATIENCE: u32 = 2;
-const HIGHEST: u32 = 11;
-const RELIEF: u32 = 3;
+const HIGHEST: u32 = 7;
+const RELIEF: u32 = 2;
+/// The most waits between two trials.
+const MOST_PASSES: u32 = 2000;
 
 /// The spin of one wait.
 #[derive(Debug)]
 pub(super) struct Spin<'a> {
     habit: Option<&'a AtomicU32>,
-    /// Pauses between two looks.
+    /// What is between two looks: in nanoseconds until it begins, then in pauses.
     pace: u32,
     /// Pauses so far.
     spun: u32,
@@ -49,7 +55,7 @@ pub(super) struct Spin<'a> {
 impl<'a> Spin<'a> {
     /// For a wait on a word that has no habit.
     pub(super) fn new() -> Spin<'a> {
-        Spin { habit: None, pace: 1, spun: 0, limit: 0, begun: false }
+        Spin { habit: None, pace: PACE, spun: 0, limit: 0, begun: false }
     }
 
     /// For a wait on an object with this habit.
@@ -57,11 +63,16 @@ impl<'a> Spin<'a> {
         self.habit = Some(habit);
     }
 
-    /// One moment between two looks; false when it is time to sleep. `owned`: the word is a lock's. `time`: how
-    /// long the wait may take, in nanoseconds.
+    /// Looks so seldom, in nanoseconds.
+    pub(super) fn at(&mut self, pace: u32) {
+        self.pace = pace;
+    }
+
+    /// One moment between two looks; false when it is time to sleep. `time`: how long the wait may take, in
+    /// nanoseconds.
     #[inline]
-    pub(super) fn go_on(&mut self, owned: bool, time: impl FnOnce() -> i64) -> bool {
-        if self.spun >= self.limit && (self.begun || !self.begin(owned, time)) {
+    pub(super) fn go_on(&mut self, time: impl FnOnce() -> i64) -> bool {
+        if self.spun >= self.limit && (self.begun || !self.begin(time)) {
             return false;
         }
         for _ in 0..self.pace {
@@ -73,7 +84,7 @@ impl<'a> Spin<'a> {
 
     /// Decides how long to spin.
     #[cold]
-    fn begin(&mut self, owned: bool, time: impl FnOnce() -> i64) -> bool {
+    fn begin(&mut self, time: impl FnOnce() -> i64) -> bool {
         self.begun = true;
         let Some(habit) = self.habit else { return false };
         let known = habit.load(Ordering::Relaxed);
@@ -81,9 +92,7 @@ impl<'a> Spin<'a> {
             habit.store(known - PASS, Ordering::Relaxed);
             return false;
         }
-        if owned {
-            self.pace = clock::pauses(OWNED_PACE).max(1);
-        }
+        self.pace = clock::pauses(self.pace).max(1);
         self.limit = clock::pauses(time().clamp(0, i64::from(TRIAL)) as u32);
         self.limit > 0
     }
@@ -104,8 +113,8 @@ impl<'a> Spin<'a> {
 
 fn after_failure(level: u32) -> u32 {
     let level = (level + 1).min(HIGHEST);
-    let passes = if level > PATIENCE { 1 << level } else { 0 };
-    level + passes * PASS
+    let passes = if level > PATIENCE { 4 << (2 * (level - PATIENCE)) } else { 0 };
+    level + passes.min(MOST_PASSES) * PASS
 }
 
 #[cfg(test)]
@@ -117,7 +126,7 @@ mod tests {
         let wait = |_| {
             let mut spin = Spin::new();
             spin.by(habit);
-            let spins = spin.go_on(false, || i64::MAX);
+            let spins = spin.go_on(|| i64::MAX);
             spin.learn(!(spins && succeeds));
             u32::from(spins)
         };
@@ -147,12 +156,14 @@ mod tests {
     #[test]
     fn a_spin_ends() {
         let habit = AtomicU32::new(0);
-        for (owned, time) in [(false, i64::MAX), (true, i64::MAX), (false, 100), (true, 0), (false, -1)] {
+        for (pace, time) in [(PACE, i64::MAX), (LOCK_PACE, i64::MAX), (PACE, 100), (LOCK_PACE, 0), (PACE, -1)]
+        {
             let mut spin = Spin::new();
             spin.by(&habit);
-            while spin.go_on(owned, || time) {}
+            spin.at(pace);
+            while spin.go_on(|| time) {}
             assert!(spin.spun <= 50_000_000 && (time > 0 || spin.spun == 0));
         }
-        assert!(!Spin::new().go_on(false, || i64::MAX));
+        assert!(!Spin::new().go_on(|| i64::MAX));
     }
 }

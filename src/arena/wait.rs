@@ -14,7 +14,7 @@
 use super::event;
 use super::permit::Holders;
 use super::slot::{Owner, OWNED_WORD};
-use super::spin::Spin;
+use super::spin::{Spin, LOCK_PACE, STREAM_PACE};
 use super::word::{self, Acquired, Ended, Sleeper};
 use super::Arena;
 use crate::sys::clock::{self, Deadline};
@@ -81,6 +81,7 @@ impl<'a> Waiter<'a> {
     /// Waits for an owned word, whose watchman signs in `watch`.
     pub fn watching(mut self, watch: &'a AtomicU32) -> Waiter<'a> {
         self.watch = Some(watch);
+        self.spin.at(LOCK_PACE);
         self
     }
 
@@ -104,6 +105,12 @@ impl<'a> Waiter<'a> {
     pub fn spinning(mut self, habit: &'a AtomicU32) -> Waiter<'a> {
         self.spin.by(habit);
         self
+    }
+
+    /// The same for what comes as a stream, and is the faster taken up the more has gathered.
+    pub fn spinning_for_more(mut self, habit: &'a AtomicU32) -> Waiter<'a> {
+        self.spin.at(STREAM_PACE);
+        self.spinning(habit)
     }
 
     /// For the library's own short locks: not to be cancelled.
@@ -228,7 +235,7 @@ impl<'a> Sleeper for Waiter<'a> {
     }
 
     fn spin(&mut self) -> bool {
-        !self.slept && self.spin.go_on(self.is_owned(), || self.deadline.left())
+        !self.slept && self.spin.go_on(|| self.deadline.left())
     }
 
     fn sleep(&mut self, word: &Futex, seen: u32) -> Option<Ended> {

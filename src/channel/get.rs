@@ -122,7 +122,7 @@ impl Queue {
     ) -> Result<T> {
         let cell = self.cell.body();
         let message = &cell.events.message;
-        let mut waiter = Waiter::new(arena, deadline).spinning(&message.spin);
+        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&message.spin);
         if deadline == Deadline::Now {
             return Err(empty(waiter.try_ended()));
         }

@@ -89,7 +89,7 @@ impl Queue {
     ) -> Result<()> {
         let cell = self.cell.body();
         let room = &cell.events.room;
-        let mut waiter = Waiter::new(arena, deadline).spinning(&room.spin);
+        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&room.spin);
         if deadline == Deadline::Now {
             return Err(full(waiter.try_ended()));
         }
