@@ -32,6 +32,7 @@
 #ifndef MP_HPP
 #define MP_HPP
 
+#include "mp/arena.hpp"
 #include "mp/codec.hpp"
 #include "mp/core.hpp"
 #include "mp/error.hpp"

@@ -58,6 +58,7 @@ func init() {
 	mp.Register("count", count)
 	mp.Register("hold", hold)
 	mp.Register("lengths", lengths)
+	mp.Register("putAndDie", putAndDie)
 	mp.Register("initialize", func(c *mp.Call) error { return os.Setenv("MP_TEST_WORD", string(c.Arg(0))) })
 	mp.Register("word", func(c *mp.Call) error { return c.Return([]byte(os.Getenv("MP_TEST_WORD"))) })
 }

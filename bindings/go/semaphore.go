@@ -11,9 +11,15 @@ import (
 // Semaphore is a counter of permits between processes.
 type Semaphore struct{ h *handle[cmp.Semaphore] }
 
-// NewSemaphore makes a semaphore with value permits, and never more than limit; 0 is no limit.
-func NewSemaphore(value, limit uint32) (*Semaphore, error) {
-	return semaphoreOf(cmp.SemaphoreNew(value, limit))
+// SemaphoreOptions say how to make a semaphore.
+type SemaphoreOptions struct {
+	Max    uint32 // The most permits there may be; 0: no limit.
+	Robust bool   // Permits of a dead process come back; only who holds one may then release it.
+}
+
+// NewSemaphore makes a semaphore with value permits.
+func NewSemaphore(value uint32, o SemaphoreOptions) (*Semaphore, error) {
+	return semaphoreOf(cmp.SemaphoreNew(value, o.Max, o.Robust))
 }
 
 // SemaphoreFromToken makes a handle of the semaphore that the token names.
@@ -55,7 +61,7 @@ func (s *Semaphore) TryAcquire(timeout time.Duration) error {
 	return err
 }
 
-// Release gives n permits; ErrOverflow if that were more than the limit, and nothing is changed.
+// Release gives n permits; ErrOverflow if that were more than the most, and nothing is changed.
 func (s *Semaphore) Release(n uint32) error {
 	defer runtime.KeepAlive(s)
 	return s.h.call(func(p *cmp.Semaphore) cmp.Ret { return p.Release(n) })

@@ -158,7 +158,7 @@ func TestWaitsEnd(t *testing.T) {
 
 func TestSemaphore(t *testing.T) {
 	ctx := watchdog(t)
-	s := must[*mp.Semaphore](t)(mp.NewSemaphore(1, 2))
+	s := must[*mp.Semaphore](t)(mp.NewSemaphore(1, mp.SemaphoreOptions{Max: 2}))
 	defer s.Close()
 	ok(t, s.Acquire(ctx))
 	want(t, s.TryAcquire(0), mp.ErrTimeout)

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <string>
 #include <string_view>
 
 namespace mp {
@@ -53,6 +54,13 @@ T *make(Call &&call) {
     T *out = nullptr;
     check(call(&out));
     return out;
+}
+
+/// A name as C takes it.
+inline const char *c_name(const std::string &name) {
+    if (name.find('\0') != std::string::npos)
+        throw error(status::invalid, "a name has no NUL in it");
+    return name.c_str();
 }
 
 inline mp_slice slice(bytes b) noexcept { return {b.data(), b.size()}; }
@@ -106,6 +114,24 @@ inline void keep(const token &t) { detail::check(mp_token_keep(&t)); }
 
 /// Ends a `keep`; any process may.
 inline void drop(const token &t) { detail::check(mp_token_drop(&t)); }
+
+namespace detail {
+
+/// The handle's token, by its kind's C call.
+template <class T>
+token token_of(mp_status (*call)(const T *, mp_token *), const T *handle) {
+    token t{};
+    check(call(handle, &t));
+    return t;
+}
+
+/// A handle of the object that the token names, by its kind's C call.
+template <class T>
+T *find(mp_status (*call)(const mp_token *, T **), const token &t) {
+    return make<T>([&](T **out) { return call(&t, out); });
+}
+
+} // namespace detail
 
 /// Owned bytes, in shared memory where they came from there. The owner may write them.
 class buffer : public detail::owner<mp_buffer, mp_buffer_free> {

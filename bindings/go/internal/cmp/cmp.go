@@ -20,6 +20,7 @@ type (
 	Lock      struct{ opaque }
 	Semaphore struct{ opaque }
 	Queue     struct{ opaque }
+	Arena     struct{ opaque }
 	Process   struct{ opaque }
 	Pool      struct{ opaque }
 	Result    struct{ opaque }
@@ -31,6 +32,7 @@ func (p *Buffer) c() *C.mp_buffer       { return (*C.mp_buffer)(unsafe.Pointer(p
 func (p *Lock) c() *C.mp_lock           { return (*C.mp_lock)(unsafe.Pointer(p)) }
 func (p *Semaphore) c() *C.mp_semaphore { return (*C.mp_semaphore)(unsafe.Pointer(p)) }
 func (p *Queue) c() *C.mp_queue         { return (*C.mp_queue)(unsafe.Pointer(p)) }
+func (p *Arena) c() *C.mp_arena         { return (*C.mp_arena)(unsafe.Pointer(p)) }
 func (p *Process) c() *C.mp_process     { return (*C.mp_process)(unsafe.Pointer(p)) }
 func (p *Pool) c() *C.mp_pool           { return (*C.mp_pool)(unsafe.Pointer(p)) }
 func (p *Result) c() *C.mp_result       { return (*C.mp_result)(unsafe.Pointer(p)) }

@@ -90,10 +90,16 @@ cmp_ret cmp_lock_owner(mp_lock *l) {
 
 // Semaphore.
 
-cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max) {
+static mp_semaphore_options semaphore_options(uint32_t max, bool robust) {
     mp_semaphore_options o;
     mp_semaphore_options_init(&o);
     o.max = max;
+    o.robust = robust;
+    return o;
+}
+
+cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max, bool robust) {
+    mp_semaphore_options o = semaphore_options(max, robust);
     mp_semaphore *out = NULL;
     mp_status s = mp_semaphore_new(value, &o, &out);
     return answer_ptr(s, out);
@@ -124,10 +130,15 @@ cmp_ret cmp_semaphore_value(mp_semaphore *sem) {
 
 // Queue.
 
-cmp_ret cmp_queue_new(int64_t maxsize) {
+static mp_queue_options queue_options(int64_t maxsize) {
     mp_queue_options o;
     mp_queue_options_init(&o);
     o.maxsize = maxsize;
+    return o;
+}
+
+cmp_ret cmp_queue_new(int64_t maxsize) {
+    mp_queue_options o = queue_options(maxsize);
     mp_queue *out = NULL;
     mp_status s = mp_queue_new(&o, &out);
     return answer_ptr(s, out);
@@ -176,6 +187,46 @@ cmp_ret cmp_queue_size(mp_queue *q) {
 }
 
 cmp_ret cmp_queue_close(mp_queue *q) { return answer(mp_queue_close(q)); }
+
+// Arena.
+
+cmp_ret cmp_arena_open(const char *name, const cmp_arena_how *how) {
+    mp_arena_options o;
+    mp_arena_options_init(&o);
+    o.capacity = how->capacity;
+    if (how->mode != 0)
+        o.mode = how->mode;
+    if (how->uid_given)
+        o.uid = how->uid;
+    o.must_exist = how->must_exist;
+    mp_arena *out = NULL;
+    mp_status s = mp_arena_open(name, &o, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_queue(mp_arena *a, const char *name, bool make, int64_t maxsize) {
+    mp_queue_options o = queue_options(maxsize);
+    mp_queue *out = NULL;
+    mp_status s = mp_arena_queue(a, name, make ? &o : NULL, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_lock(mp_arena *a, const char *name) {
+    mp_lock *out = NULL;
+    mp_status s = mp_arena_lock(a, name, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_semaphore(mp_arena *a, const char *name, uint32_t value, uint32_t max, bool robust) {
+    mp_semaphore_options o = semaphore_options(max, robust);
+    mp_semaphore *out = NULL;
+    mp_status s = mp_arena_semaphore(a, name, value, &o, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_remove(mp_arena *a, const char *name) { return answer(mp_arena_remove(a, name)); }
+
+cmp_ret cmp_arena_unlink(const char *name) { return answer(mp_arena_unlink(name)); }
 
 // Process.
 

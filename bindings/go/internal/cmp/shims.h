@@ -33,6 +33,13 @@ typedef struct cmp_submit {
     bool progress;
 } cmp_submit;
 
+// How to open an arena; zeros are the defaults, but for the user where one is given.
+typedef struct cmp_arena_how {
+    uint64_t capacity;
+    uint32_t mode, uid;
+    bool uid_given, must_exist;
+} cmp_arena_how;
+
 cmp_ret cmp_main_init(int argc, char **argv);
 cmp_ret cmp_register(const char *name);
 cmp_ret cmp_cancel_new(void);
@@ -48,7 +55,7 @@ cmp_ret cmp_lock_acquire(mp_lock *l, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_lock_release(mp_lock *l);
 cmp_ret cmp_lock_owner(mp_lock *l);
 
-cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max);
+cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max, bool robust);
 cmp_ret cmp_semaphore_from_token(const mp_token *t);
 cmp_ret cmp_semaphore_token(const mp_semaphore *s, mp_token *out);
 cmp_ret cmp_semaphore_acquire(mp_semaphore *s, int64_t timeout, mp_cancel *c);
@@ -63,6 +70,13 @@ cmp_ret cmp_queue_get(mp_queue *q, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_queue_get_into(mp_queue *q, void *data, size_t cap, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_queue_size(mp_queue *q);
 cmp_ret cmp_queue_close(mp_queue *q);
+
+cmp_ret cmp_arena_open(const char *name, const cmp_arena_how *how);
+cmp_ret cmp_arena_queue(mp_arena *a, const char *name, bool make, int64_t maxsize);
+cmp_ret cmp_arena_lock(mp_arena *a, const char *name);
+cmp_ret cmp_arena_semaphore(mp_arena *a, const char *name, uint32_t value, uint32_t max, bool robust);
+cmp_ret cmp_arena_remove(mp_arena *a, const char *name);
+cmp_ret cmp_arena_unlink(const char *name);
 
 cmp_ret cmp_process_new(const mp_slice *args, size_t nargs, const char *name, bool daemon, int32_t start);
 cmp_ret cmp_process_start(mp_process *p);

@@ -38,8 +38,8 @@ func (l *Lock) Owner() (int, Ret) {
 func (l *Lock) Free() { C.mp_lock_free(l.c()) }
 
 // SemaphoreNew is mp_semaphore_new.
-func SemaphoreNew(value, limit uint32) (*Semaphore, Ret) {
-	r := C.cmp_semaphore_new(C.uint32_t(value), C.uint32_t(limit))
+func SemaphoreNew(value, limit uint32, robust bool) (*Semaphore, Ret) {
+	r := C.cmp_semaphore_new(C.uint32_t(value), C.uint32_t(limit), C.bool(robust))
 	return (*Semaphore)(r.ptr), take(r)
 }
 

@@ -1,0 +1,108 @@
+package mp
+
+import (
+	"io/fs"
+	"runtime"
+	"strings"
+
+	"libmp.dev/mp/internal/cmp"
+)
+
+// Arena is shared memory with a name: who opens the same name finds the same objects in it, again by their names, and
+// whoever comes first makes them. Programs that share an arena need not be related, nor written in Go. It stays until
+// UnlinkArena, an object until Remove, whoever lives or dies meanwhile.
+//
+// An object that is there with other options, or of another kind, is ErrExists. The objects are closed one by one, and
+// outlive the Arena.
+type Arena struct{ h *handle[cmp.Arena] }
+
+// ArenaOptions say how to open an arena.
+type ArenaOptions struct {
+	Capacity  uint64      // How many bytes a new one may grow to; 0: as many as the machine has, up to 64 GiB.
+	Mode      fs.FileMode // The permissions of a new one's file, whatever the umask; 0: 0600.
+	UID       *uint32     // Whom the file must belong to; nil: this process's effective user.
+	MustExist bool        // ErrNotFound rather than a new one.
+}
+
+// OpenArena opens the arena of this name, and makes it if there is none.
+func OpenArena(name string, o ArenaOptions) (*Arena, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	how := cmp.ArenaHow{Capacity: o.Capacity, Mode: uint32(o.Mode), UID: o.UID, MustExist: o.MustExist}
+	ptr, ret := cmp.ArenaOpen(name, how)
+	if err := check(ret); err != nil {
+		return nil, err
+	}
+	a := &Arena{newHandle(ptr, (*cmp.Arena).Free)}
+	runtime.AddCleanup(a, (*handle[cmp.Arena]).close, a.h)
+	return a, nil
+}
+
+// UnlinkArena takes the arena's name away. Who has it open goes on with it; who opens the name from now on makes a new
+// one.
+func UnlinkArena(name string) error {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	return check(cmp.ArenaUnlink(name))
+}
+
+// checkName refuses what C would cut.
+func checkName(name string) error {
+	if strings.ContainsRune(name, 0) {
+		return errorf(ErrInvalid, "the name %q has a NUL in it", name)
+	}
+	return nil
+}
+
+// inArena makes a handle of what a name stands for.
+func inArena[P, T any](a *Arena, name string, find func(*cmp.Arena) (*P, cmp.Ret), of func(*P, cmp.Ret) (T, error)) (out T, err error) {
+	defer runtime.KeepAlive(a)
+	if err := checkName(name); err != nil {
+		return out, err
+	}
+	ptr, err := a.h.enter()
+	if err != nil {
+		return out, err
+	}
+	defer a.h.leave()
+	return of(find(ptr))
+}
+
+// Queue is the queue of this name, made with these options if there is none; without options, ErrNotFound.
+func (a *Arena) Queue(name string, o *QueueOptions) (*Queue, error) {
+	return inArena(a, name, func(p *cmp.Arena) (*cmp.Queue, cmp.Ret) {
+		if o == nil {
+			return p.Queue(name, false, 0)
+		}
+		return p.Queue(name, true, int64(o.MaxSize))
+	}, queueOf)
+}
+
+// Lock is the lock of this name, made if there is none.
+func (a *Arena) Lock(name string) (*Lock, error) {
+	return inArena(a, name, func(p *cmp.Arena) (*cmp.Lock, cmp.Ret) { return p.Lock(name) }, lockOf)
+}
+
+// Semaphore is the semaphore of this name, made with value permits if there is none.
+func (a *Arena) Semaphore(name string, value uint32, o SemaphoreOptions) (*Semaphore, error) {
+	return inArena(a, name, func(p *cmp.Arena) (*cmp.Semaphore, cmp.Ret) {
+		return p.Semaphore(name, value, o.Max, o.Robust)
+	}, semaphoreOf)
+}
+
+// Remove takes the name away from its object, which goes with its last handle. The name is free again at once.
+func (a *Arena) Remove(name string) error {
+	defer runtime.KeepAlive(a)
+	if err := checkName(name); err != nil {
+		return err
+	}
+	return a.h.call(func(p *cmp.Arena) cmp.Ret { return p.Remove(name) })
+}
+
+// Close drops this handle. The arena and its objects stay.
+func (a *Arena) Close() error {
+	a.h.close()
+	return nil
+}

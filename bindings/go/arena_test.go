@@ -1,0 +1,128 @@
+package mp_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+
+	"libmp.dev/mp"
+)
+
+// arenaName is a name that no other test has; its arena goes at the end.
+func arenaName(t *testing.T) string {
+	name := fmt.Sprintf("test-go-%s-%d", t.Name(), os.Getpid())
+	t.Cleanup(func() { mp.UnlinkArena(name) })
+	return name
+}
+
+func openArena(t *testing.T, name string, o mp.ArenaOptions) *mp.Arena {
+	t.Helper()
+	a := must[*mp.Arena](t)(mp.OpenArena(name, o))
+	t.Cleanup(func() { a.Close() })
+	return a
+}
+
+// putAndDie opens an arena as a stranger would, puts a message, and dies with the lock in its hands.
+func putAndDie(c *mp.Call) error {
+	ctx := context.Background()
+	a, err := mp.OpenArena(string(c.Arg(0)), mp.ArenaOptions{})
+	if err != nil {
+		return err
+	}
+	lock, err := a.Lock("lock")
+	if err != nil {
+		return err
+	}
+	if _, err := lock.Acquire(ctx); err != nil {
+		return err
+	}
+	q, err := a.Queue("jobs", &mp.QueueOptions{})
+	if err != nil {
+		return err
+	}
+	if err := mp.PutValue(ctx, q, os.Getpid()); err != nil {
+		return err
+	}
+	return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+}
+
+func TestArenaObjects(t *testing.T) {
+	ctx := watchdog(t)
+	name := arenaName(t)
+	a, same := openArena(t, name, mp.ArenaOptions{}), openArena(t, name, mp.ArenaOptions{MustExist: true})
+	_, err := a.Queue("jobs", nil)
+	want(t, err, mp.ErrNotFound)
+	jobs := must[*mp.Queue](t)(a.Queue("jobs", &mp.QueueOptions{MaxSize: 3}))
+	defer jobs.Close()
+	ok(t, jobs.Put(ctx, []byte("first")))
+	found := must[*mp.Queue](t)(same.Queue("jobs", nil))
+	defer found.Close()
+	if got := must[[]byte](t)(found.Get(ctx)); string(got) != "first" {
+		t.Fatalf("got %q", got)
+	}
+	_, err = same.Queue("jobs", &mp.QueueOptions{MaxSize: 4})
+	want(t, err, mp.ErrExists)
+	_, err = same.Lock("jobs")
+	want(t, err, mp.ErrExists)
+
+	permits := must[*mp.Semaphore](t)(a.Semaphore("permits", 1, mp.SemaphoreOptions{Max: 2}))
+	defer permits.Close()
+	_, err = same.Semaphore("permits", 1, mp.SemaphoreOptions{})
+	want(t, err, mp.ErrExists)
+
+	ok(t, a.Remove("jobs"))
+	want(t, a.Remove("jobs"), mp.ErrNotFound)
+	_, err = same.Queue("jobs", nil)
+	want(t, err, mp.ErrNotFound)
+	_, err = a.Queue("a\x00b", nil)
+	want(t, err, mp.ErrInvalid)
+}
+
+func TestArenaOpens(t *testing.T) {
+	ctx := watchdog(t)
+	name := arenaName(t)
+	_, err := mp.OpenArena(name, mp.ArenaOptions{MustExist: true})
+	want(t, err, mp.ErrNotFound)
+	_, err = mp.OpenArena("", mp.ArenaOptions{})
+	want(t, err, mp.ErrInvalid)
+	a := must[*mp.Arena](t)(mp.OpenArena(name, mp.ArenaOptions{Mode: 0o640}))
+	lock := must[*mp.Lock](t)(a.Lock("lock"))
+	defer lock.Close()
+	ok(t, a.Close())
+	_, err = a.Lock("lock")
+	want(t, err, mp.ErrClosed)
+	// The lock outlives the handle of its arena.
+	must[bool](t)(lock.Acquire(ctx))
+	ok(t, lock.Release())
+
+	other := uint32(os.Geteuid() + 1)
+	_, err = mp.OpenArena(name, mp.ArenaOptions{UID: &other})
+	want(t, err, mp.ErrAccess)
+	ok(t, mp.UnlinkArena(name))
+	want(t, mp.UnlinkArena(name), mp.ErrNotFound)
+	_, err = openArena(t, name, mp.ArenaOptions{}).Queue("lock", nil)
+	want(t, err, mp.ErrNotFound)
+}
+
+func TestArenaBetweenProcesses(t *testing.T) {
+	ctx := watchdog(t)
+	name := arenaName(t)
+	p := must[*mp.Process](t)(mp.NewProcess(mp.ProcessOptions{}, "putAndDie", []byte(name)))
+	defer p.Close()
+	ok(t, p.Start())
+	a := openArena(t, name, mp.ArenaOptions{})
+	q := must[*mp.Queue](t)(a.Queue("jobs", &mp.QueueOptions{}))
+	defer q.Close()
+	if pid := must[int](t)(mp.GetValue[int](ctx, q)); pid != must[int](t)(p.Pid()) {
+		t.Fatalf("a message of process %d", pid)
+	}
+	ok(t, p.Join(ctx))
+	lock := must[*mp.Lock](t)(a.Lock("lock"))
+	defer lock.Close()
+	if died := must[bool](t)(lock.Acquire(ctx)); !died {
+		t.Fatal("not told of the dead owner")
+	}
+	ok(t, lock.Release())
+}
