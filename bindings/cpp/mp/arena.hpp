@@ -54,6 +54,13 @@ class arena : public detail::owner<mp_arena, mp_arena_free> {
                                     [&](mp_lock **out) { return mp_arena_lock(native(), detail::c_name(name), out); }));
     }
 
+    /// The recursive lock of this name, made if there is none.
+    [[nodiscard]] mp::rlock rlock(const std::string &name) const {
+        return mp::rlock(adopt, detail::make<mp_rlock>([&](mp_rlock **out) {
+                             return mp_arena_rlock(native(), detail::c_name(name), out);
+                         }));
+    }
+
     /// The semaphore of this name, made with `initial` permits, and never more than `max`, if there is none.
     [[nodiscard]] mp::semaphore semaphore(const std::string &name, std::uint32_t initial, std::uint32_t max = 0) const {
         return semaphore(name, initial, semaphore_options(max));

@@ -80,6 +80,9 @@ class timeout {
     /// In nanoseconds, as the C calls take it.
     [[nodiscard]] constexpr std::int64_t count() const noexcept { return ns_; }
 
+    /// What is left of it, if it began at `start`.
+    [[nodiscard]] timeout since(std::chrono::steady_clock::time_point start) const noexcept;
+
     [[nodiscard]] static constexpr timeout infinite() noexcept { return timeout(); }
 
   private:
@@ -99,6 +102,12 @@ class timeout {
 
     std::int64_t ns_;
 };
+
+inline timeout timeout::since(std::chrono::steady_clock::time_point start) const noexcept {
+    if (ns_ == MP_FOREVER)
+        return *this;
+    return std::chrono::nanoseconds(ns_) - (std::chrono::steady_clock::now() - start);
+}
 
 /// Waits until it is done.
 inline constexpr timeout forever = timeout::infinite();
@@ -129,6 +138,14 @@ token token_of(mp_status (*call)(const T *, mp_token *), const T *handle) {
 template <class T>
 T *find(mp_status (*call)(const mp_token *, T **), const token &t) {
     return make<T>([&](T **out) { return call(&t, out); });
+}
+
+/// The handle's descriptor, by its kind's C call.
+template <class T>
+int descriptor(mp_status (*call)(T *, std::int32_t *), T *handle) {
+    std::int32_t fd = -1;
+    check(call(handle, &fd));
+    return fd;
 }
 
 } // namespace detail

@@ -1,5 +1,5 @@
 /// \file
-/// Lock and semaphore.
+/// Lock, recursive lock and semaphore.
 
 #ifndef MP_SYNC_HPP
 #define MP_SYNC_HPP
@@ -63,6 +63,36 @@ class mutex : public detail::lockable<mp_lock, mp_lock_free, mp_lock_acquire, mp
 /// libmp's own word for it. (The class has a method `lock`, so it can't be called so itself.)
 using lock = mutex;
 
+/// A recursive lock between processes. It belongs to the thread that acquired it, which may acquire it again and must
+/// release it as often. When its owner's process dies, the next one gets `owner_dead`, as of a `mp::mutex`.
+class rlock : public detail::lockable<mp_rlock, mp_rlock_free, mp_rlock_acquire, mp_rlock_release> {
+  public:
+    rlock() : lockable(adopt, detail::make<mp_rlock>(mp_rlock_new)) {}
+    using lockable::lockable;
+
+    [[nodiscard]] static rlock from_token(const mp::token &t) {
+        return rlock(adopt, detail::find(mp_rlock_from_token, t));
+    }
+
+    [[nodiscard]] mp::token token() const { return detail::token_of(mp_rlock_token, native()); }
+
+    // For what moves between threads, such as coroutines: the owner is a number, whichever thread of this process
+    // calls with it.
+
+    /// `ok`, or `owner_dead`.
+    mp::status acquire_as(std::uint64_t who) { return detail::check(mp_rlock_acquire_as(native(), who, MP_FOREVER)); }
+
+    /// `ok`, `owner_dead`, `timeout` or another failure.
+    [[nodiscard]] mp::status try_acquire_as(std::uint64_t who, timeout t = no_wait) noexcept {
+        return static_cast<mp::status>(mp_rlock_acquire_as(native(), who, t.count()));
+    }
+
+    void unlock_as(std::uint64_t who) { detail::check(mp_rlock_release_as(native(), who)); }
+};
+
+/// The standard's word for it.
+using recursive_mutex = rlock;
+
 /// Semaphore options with the library's defaults, to be changed and given to `mp::semaphore`. Never more than `max`
 /// permits; 0 = no limit.
 [[nodiscard]] inline mp_semaphore_options semaphore_options(std::uint32_t max = 0) noexcept {
@@ -72,7 +102,8 @@ using lock = mutex;
     return o;
 }
 
-/// A counter of permits between processes.
+/// A counter of permits between processes. Those of a robust one belong to the process that acquired them, come back
+/// when it dies, and can be given back by it alone: `not_owner`.
 class semaphore : public detail::owner<mp_semaphore, mp_semaphore_free> {
   public:
     /// `initial` permits, and never more than `max`; 0 = no limit.
@@ -81,6 +112,13 @@ class semaphore : public detail::owner<mp_semaphore, mp_semaphore_free> {
         : owner(adopt, detail::make<mp_semaphore>(
                            [&](mp_semaphore **out) { return mp_semaphore_new(initial, &options, out); })) {}
     using owner::owner;
+
+    /// `initial` permits; those of a dead process come back.
+    [[nodiscard]] static semaphore robust(std::uint32_t initial, std::uint32_t max = 0) {
+        mp_semaphore_options o = semaphore_options(max);
+        o.robust = true;
+        return semaphore(initial, o);
+    }
 
     /// `initial` permits, and never more than those.
     [[nodiscard]] static semaphore bounded(std::uint32_t initial) {

@@ -37,6 +37,11 @@ void objects() {
     CHECK(same.lock("lock").owner_pid() == getpid());
     lock.unlock();
 
+    mp::rlock rlock = a.rlock("rlock");
+    rlock.lock();
+    CHECK(same.rlock("rlock").try_lock());
+    CHECK_FAILS(mp::status::exists, same.rlock("lock"));
+
     CHECK(a.semaphore("permits", 1, 2).value() == 1);
     mp::semaphore permits = same.semaphore("permits", 1, mp::semaphore_options(2));
     permits.post();
@@ -87,10 +92,7 @@ void put_and_die(const std::string &name) {
 
 void between_processes(mp::start_method m) {
     const unique u("between");
-    mp::process_options by;
-    by.method = m;
-    mp::process child = mp::process::with<&put_and_die>(by, u.name());
-    child.start();
+    mp::process child = check::start<&put_and_die>(m, u.name());
     const mp::arena a(u.name());
     CHECK(a.queue("jobs", 0).get<int>() == child.pid());
     child.join();
