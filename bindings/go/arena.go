@@ -31,12 +31,7 @@ func OpenArena(name string, o ArenaOptions) (*Arena, error) {
 	}
 	how := cmp.ArenaHow{Capacity: o.Capacity, Mode: uint32(o.Mode), UID: o.UID, MustExist: o.MustExist}
 	ptr, ret := cmp.ArenaOpen(name, how)
-	if err := check(ret); err != nil {
-		return nil, err
-	}
-	a := &Arena{newHandle(ptr, (*cmp.Arena).Free)}
-	runtime.AddCleanup(a, (*handle[cmp.Arena]).close, a.h)
-	return a, nil
+	return own(ptr, ret, (*cmp.Arena).Free, func(h *handle[cmp.Arena]) *Arena { return &Arena{h} })
 }
 
 // UnlinkArena takes the arena's name away. Who has it open goes on with it; who opens the name from now on makes a new
@@ -83,6 +78,11 @@ func (a *Arena) Queue(name string, o *QueueOptions) (*Queue, error) {
 // Lock is the lock of this name, made if there is none.
 func (a *Arena) Lock(name string) (*Lock, error) {
 	return inArena(a, name, func(p *cmp.Arena) (*cmp.Lock, cmp.Ret) { return p.Lock(name) }, lockOf)
+}
+
+// RLock is the recursive lock of this name, made if there is none.
+func (a *Arena) RLock(name string) (*RLock, error) {
+	return inArena(a, name, func(p *cmp.Arena) (*cmp.RLock, cmp.Ret) { return p.RLock(name) }, rlockOf)
 }
 
 // Semaphore is the semaphore of this name, made with value permits if there is none.

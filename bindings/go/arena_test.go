@@ -67,6 +67,14 @@ func TestArenaObjects(t *testing.T) {
 	_, err = same.Lock("jobs")
 	want(t, err, mp.ErrExists)
 
+	rlock := must[*mp.RLock](t)(a.RLock("rlock"))
+	defer rlock.Close()
+	must[bool](t)(rlock.Acquire(ctx, mp.NewOwner()))
+	held := must[*mp.RLock](t)(same.RLock("rlock"))
+	defer held.Close()
+	_, err = held.TryAcquire(0, mp.NewOwner())
+	want(t, err, mp.ErrTimeout)
+
 	permits := must[*mp.Semaphore](t)(a.Semaphore("permits", 1, mp.SemaphoreOptions{Max: 2}))
 	defer permits.Close()
 	_, err = same.Semaphore("permits", 1, mp.SemaphoreOptions{})
@@ -109,16 +117,14 @@ func TestArenaOpens(t *testing.T) {
 func TestArenaBetweenProcesses(t *testing.T) {
 	ctx := watchdog(t)
 	name := arenaName(t)
-	p := must[*mp.Process](t)(mp.NewProcess(mp.ProcessOptions{}, "putAndDie", []byte(name)))
-	defer p.Close()
-	ok(t, p.Start())
+	p := start(t, "putAndDie", []byte(name))
 	a := openArena(t, name, mp.ArenaOptions{})
 	q := must[*mp.Queue](t)(a.Queue("jobs", &mp.QueueOptions{}))
 	defer q.Close()
 	if pid := must[int](t)(mp.GetValue[int](ctx, q)); pid != must[int](t)(p.Pid()) {
 		t.Fatalf("a message of process %d", pid)
 	}
-	ok(t, p.Join(ctx))
+	exits(t, p, -int(syscall.SIGKILL))
 	lock := must[*mp.Lock](t)(a.Lock("lock"))
 	defer lock.Close()
 	if died := must[bool](t)(lock.Acquire(ctx)); !died {

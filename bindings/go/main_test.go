@@ -56,7 +56,9 @@ func init() {
 		return mp.WithCode(code, errors.New("asked to"))
 	})
 	mp.Register("count", count)
+	mp.Register("countTwice", countTwice)
 	mp.Register("hold", hold)
+	mp.Register("holdTwice", holdTwice)
 	mp.Register("lengths", lengths)
 	mp.Register("putAndDie", putAndDie)
 	mp.Register("initialize", func(c *mp.Call) error { return os.Setenv("MP_TEST_WORD", string(c.Arg(0))) })
@@ -74,6 +76,24 @@ func watchdog(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// start starts a process of the function.
+func start(t *testing.T, name string, args ...[]byte) *mp.Process {
+	t.Helper()
+	p := must[*mp.Process](t)(mp.NewProcess(mp.ProcessOptions{}, name, args...))
+	t.Cleanup(func() { p.Close() })
+	ok(t, p.Start())
+	return p
+}
+
+// exits waits for the process, which must end with that code.
+func exits(t *testing.T, p *mp.Process, code int) {
+	t.Helper()
+	ok(t, p.Join(watchdog(t)))
+	if got := must[int](t)(p.ExitCode()); got != code {
+		t.Fatalf("exit code %d, not %d", got, code)
+	}
 }
 
 func must[T any](t *testing.T) func(T, error) T {

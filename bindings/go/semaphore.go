@@ -28,23 +28,13 @@ func SemaphoreFromToken(t Token) (*Semaphore, error) {
 }
 
 func semaphoreOf(ptr *cmp.Semaphore, ret cmp.Ret) (*Semaphore, error) {
-	if err := check(ret); err != nil {
-		return nil, err
-	}
-	s := &Semaphore{newHandle(ptr, (*cmp.Semaphore).Free)}
-	runtime.AddCleanup(s, (*handle[cmp.Semaphore]).close, s.h)
-	return s, nil
+	return own(ptr, ret, (*cmp.Semaphore).Free, func(h *handle[cmp.Semaphore]) *Semaphore { return &Semaphore{h} })
 }
 
 // Token names the semaphore for other processes.
 func (s *Semaphore) Token() (Token, error) {
 	defer runtime.KeepAlive(s)
-	var t cmp.Token
-	err := s.h.call(func(p *cmp.Semaphore) (ret cmp.Ret) {
-		t, ret = p.Token()
-		return ret
-	})
-	return Token(t), err
+	return tokenOf(s.h, (*cmp.Semaphore).Token)
 }
 
 // Acquire waits for a permit and takes it.
@@ -70,11 +60,7 @@ func (s *Semaphore) Release(n uint32) error {
 // Value is the number of permits at this moment.
 func (s *Semaphore) Value() (value uint32, err error) {
 	defer runtime.KeepAlive(s)
-	err = s.h.call(func(p *cmp.Semaphore) (ret cmp.Ret) {
-		value, ret = p.Value()
-		return ret
-	})
-	return value, err
+	return ask(s.h, (*cmp.Semaphore).Value)
 }
 
 // Close drops this process's handle.

@@ -49,6 +49,12 @@ func (a *Arena) Lock(name string) (*Lock, Ret) {
 	return (*Lock)(r.ptr), take(r)
 }
 
+// RLock is mp_arena_rlock.
+func (a *Arena) RLock(name string) (*RLock, Ret) {
+	r := withName(name, func(text *C.char) C.cmp_ret { return C.cmp_arena_rlock(a.c(), text) })
+	return (*RLock)(r.ptr), take(r)
+}
+
 // Semaphore is mp_arena_semaphore.
 func (a *Arena) Semaphore(name string, value, limit uint32, robust bool) (*Semaphore, Ret) {
 	r := withName(name, func(text *C.char) C.cmp_ret {

@@ -18,6 +18,7 @@ type (
 	Cancel    struct{ opaque }
 	Buffer    struct{ opaque }
 	Lock      struct{ opaque }
+	RLock     struct{ opaque }
 	Semaphore struct{ opaque }
 	Queue     struct{ opaque }
 	Arena     struct{ opaque }
@@ -30,6 +31,7 @@ type (
 func (p *Cancel) c() *C.mp_cancel       { return (*C.mp_cancel)(unsafe.Pointer(p)) }
 func (p *Buffer) c() *C.mp_buffer       { return (*C.mp_buffer)(unsafe.Pointer(p)) }
 func (p *Lock) c() *C.mp_lock           { return (*C.mp_lock)(unsafe.Pointer(p)) }
+func (p *RLock) c() *C.mp_rlock         { return (*C.mp_rlock)(unsafe.Pointer(p)) }
 func (p *Semaphore) c() *C.mp_semaphore { return (*C.mp_semaphore)(unsafe.Pointer(p)) }
 func (p *Queue) c() *C.mp_queue         { return (*C.mp_queue)(unsafe.Pointer(p)) }
 func (p *Arena) c() *C.mp_arena         { return (*C.mp_arena)(unsafe.Pointer(p)) }

@@ -57,6 +57,21 @@ cmp_ret cmp_token_keep(const mp_token *t) { return answer(mp_token_keep(t)); }
 
 cmp_ret cmp_token_drop(const mp_token *t) { return answer(mp_token_drop(t)); }
 
+#define OBJECT(kind)                                                                                                   \
+    cmp_ret cmp_##kind##_from_token(const mp_token *t) {                                                               \
+        mp_##kind *out = NULL;                                                                                         \
+        mp_status s = mp_##kind##_from_token(t, &out);                                                                 \
+        return answer_ptr(s, out);                                                                                     \
+    }                                                                                                                  \
+    cmp_ret cmp_##kind##_token(const mp_##kind *object, mp_token *out) {                                               \
+        return answer(mp_##kind##_token(object, out));                                                                 \
+    }
+
+OBJECT(lock)
+OBJECT(rlock)
+OBJECT(semaphore)
+OBJECT(queue)
+
 // Lock.
 
 cmp_ret cmp_lock_new(void) {
@@ -64,14 +79,6 @@ cmp_ret cmp_lock_new(void) {
     mp_status s = mp_lock_new(&out);
     return answer_ptr(s, out);
 }
-
-cmp_ret cmp_lock_from_token(const mp_token *t) {
-    mp_lock *out = NULL;
-    mp_status s = mp_lock_from_token(t, &out);
-    return answer_ptr(s, out);
-}
-
-cmp_ret cmp_lock_token(const mp_lock *l, mp_token *out) { return answer(mp_lock_token(l, out)); }
 
 cmp_ret cmp_lock_acquire(mp_lock *l, int64_t timeout, mp_cancel *c) {
     mp_status s = obey(c);
@@ -87,6 +94,23 @@ cmp_ret cmp_lock_owner(mp_lock *l) {
     mp_status s = mp_lock_owner(l, &pid);
     return answer_num(s, (uint64_t)pid);
 }
+
+// Recursive lock.
+
+cmp_ret cmp_rlock_new(void) {
+    mp_rlock *out = NULL;
+    mp_status s = mp_rlock_new(&out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_rlock_acquire_as(mp_rlock *l, uint64_t owner, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_rlock_acquire_as(l, owner, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_rlock_release_as(mp_rlock *l, uint64_t owner) { return answer(mp_rlock_release_as(l, owner)); }
 
 // Semaphore.
 
@@ -104,14 +128,6 @@ cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max, bool robust) {
     mp_status s = mp_semaphore_new(value, &o, &out);
     return answer_ptr(s, out);
 }
-
-cmp_ret cmp_semaphore_from_token(const mp_token *t) {
-    mp_semaphore *out = NULL;
-    mp_status s = mp_semaphore_from_token(t, &out);
-    return answer_ptr(s, out);
-}
-
-cmp_ret cmp_semaphore_token(const mp_semaphore *sem, mp_token *out) { return answer(mp_semaphore_token(sem, out)); }
 
 cmp_ret cmp_semaphore_acquire(mp_semaphore *sem, int64_t timeout, mp_cancel *c) {
     mp_status s = obey(c);
@@ -143,14 +159,6 @@ cmp_ret cmp_queue_new(int64_t maxsize) {
     mp_status s = mp_queue_new(&o, &out);
     return answer_ptr(s, out);
 }
-
-cmp_ret cmp_queue_from_token(const mp_token *t) {
-    mp_queue *out = NULL;
-    mp_status s = mp_queue_from_token(t, &out);
-    return answer_ptr(s, out);
-}
-
-cmp_ret cmp_queue_token(const mp_queue *q, mp_token *out) { return answer(mp_queue_token(q, out)); }
 
 cmp_ret cmp_queue_put(mp_queue *q, const void *data, size_t len, int64_t timeout, mp_cancel *c) {
     mp_status s = obey(c);
@@ -214,6 +222,12 @@ cmp_ret cmp_arena_queue(mp_arena *a, const char *name, bool make, int64_t maxsiz
 cmp_ret cmp_arena_lock(mp_arena *a, const char *name) {
     mp_lock *out = NULL;
     mp_status s = mp_arena_lock(a, name, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_rlock(mp_arena *a, const char *name) {
+    mp_rlock *out = NULL;
+    mp_status s = mp_arena_rlock(a, name, &out);
     return answer_ptr(s, out);
 }
 

@@ -48,23 +48,31 @@ cmp_ret cmp_cancel_reset(mp_cancel *c);
 cmp_ret cmp_token_keep(const mp_token *t);
 cmp_ret cmp_token_drop(const mp_token *t);
 
+// What every kind of shared object has.
+#define CMP_OBJECT(kind)                                                                                               \
+    cmp_ret cmp_##kind##_from_token(const mp_token *t);                                                                \
+    cmp_ret cmp_##kind##_token(const mp_##kind *object, mp_token *out)
+
+CMP_OBJECT(lock);
+CMP_OBJECT(rlock);
+CMP_OBJECT(semaphore);
+CMP_OBJECT(queue);
+
 cmp_ret cmp_lock_new(void);
-cmp_ret cmp_lock_from_token(const mp_token *t);
-cmp_ret cmp_lock_token(const mp_lock *l, mp_token *out);
 cmp_ret cmp_lock_acquire(mp_lock *l, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_lock_release(mp_lock *l);
 cmp_ret cmp_lock_owner(mp_lock *l);
 
+cmp_ret cmp_rlock_new(void);
+cmp_ret cmp_rlock_acquire_as(mp_rlock *l, uint64_t owner, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_rlock_release_as(mp_rlock *l, uint64_t owner);
+
 cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max, bool robust);
-cmp_ret cmp_semaphore_from_token(const mp_token *t);
-cmp_ret cmp_semaphore_token(const mp_semaphore *s, mp_token *out);
 cmp_ret cmp_semaphore_acquire(mp_semaphore *s, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_semaphore_release(mp_semaphore *s, uint32_t n);
 cmp_ret cmp_semaphore_value(mp_semaphore *s);
 
 cmp_ret cmp_queue_new(int64_t maxsize);
-cmp_ret cmp_queue_from_token(const mp_token *t);
-cmp_ret cmp_queue_token(const mp_queue *q, mp_token *out);
 cmp_ret cmp_queue_put(mp_queue *q, const void *data, size_t len, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_queue_get(mp_queue *q, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_queue_get_into(mp_queue *q, void *data, size_t cap, int64_t timeout, mp_cancel *c);
@@ -74,6 +82,7 @@ cmp_ret cmp_queue_close(mp_queue *q);
 cmp_ret cmp_arena_open(const char *name, const cmp_arena_how *how);
 cmp_ret cmp_arena_queue(mp_arena *a, const char *name, bool make, int64_t maxsize);
 cmp_ret cmp_arena_lock(mp_arena *a, const char *name);
+cmp_ret cmp_arena_rlock(mp_arena *a, const char *name);
 cmp_ret cmp_arena_semaphore(mp_arena *a, const char *name, uint32_t value, uint32_t max, bool robust);
 cmp_ret cmp_arena_remove(mp_arena *a, const char *name);
 cmp_ret cmp_arena_unlink(const char *name);
