@@ -33,7 +33,9 @@
 #define MP_HPP
 
 #include "mp/arena.hpp"
+#include "mp/barrier.hpp"
 #include "mp/codec.hpp"
+#include "mp/condition.hpp"
 #include "mp/core.hpp"
 #include "mp/error.hpp"
 #include "mp/pool.hpp"

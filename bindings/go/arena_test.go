@@ -45,7 +45,7 @@ func putAndDie(c *mp.Call) error {
 	if err := mp.PutValue(ctx, q, os.Getpid()); err != nil {
 		return err
 	}
-	return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	return die()
 }
 
 func TestArenaObjects(t *testing.T) {

@@ -38,8 +38,7 @@ func init() {
 	mp.Register("pid", func(c *mp.Call) error { return c.Return([]byte(strconv.Itoa(os.Getpid()))) })
 	mp.Register("kill", func(c *mp.Call) error {
 		if string(c.Arg(0)) == "die" {
-			syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
+			return die()
 		}
 		return c.Return(c.Arg(0))
 	})
@@ -55,12 +54,15 @@ func init() {
 		}
 		return mp.WithCode(code, errors.New("asked to"))
 	})
+	mp.Register("come", come)
 	mp.Register("count", count)
 	mp.Register("countTwice", countTwice)
 	mp.Register("hold", hold)
 	mp.Register("holdTwice", holdTwice)
 	mp.Register("lengths", lengths)
 	mp.Register("putAndDie", putAndDie)
+	mp.Register("notifyAndDie", notifyAndDie)
+	mp.Register("takeTurns", takeTurns)
 	mp.Register("initialize", func(c *mp.Call) error { return os.Setenv("MP_TEST_WORD", string(c.Arg(0))) })
 	mp.Register("word", func(c *mp.Call) error { return c.Return([]byte(os.Getenv("MP_TEST_WORD"))) })
 }
@@ -76,6 +78,15 @@ func watchdog(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// die does not return.
+func die() error {
+	err := syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	for err == nil {
+		time.Sleep(time.Second)
+	}
+	return err
 }
 
 // start starts a process of the function.

@@ -2,7 +2,6 @@ package mp_test
 
 import (
 	"context"
-	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -62,7 +61,7 @@ func holdTwice(c *mp.Call) error {
 	if err != nil {
 		return err
 	}
-	return twice(context.Background(), lock, mp.NewOwner(), func() error { return syscall.Kill(os.Getpid(), syscall.SIGKILL) })
+	return twice(context.Background(), lock, mp.NewOwner(), die)
 }
 
 func rlockOf(raw []byte) (*mp.RLock, error) {

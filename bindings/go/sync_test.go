@@ -50,7 +50,7 @@ func hold(c *mp.Call) error {
 	if _, err := lock.Acquire(context.Background()); err != nil {
 		return err
 	}
-	return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	return die()
 }
 
 func lockOf(raw []byte) (*mp.Lock, error) {

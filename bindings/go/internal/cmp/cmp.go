@@ -20,6 +20,8 @@ type (
 	Lock      struct{ opaque }
 	RLock     struct{ opaque }
 	Semaphore struct{ opaque }
+	Barrier   struct{ opaque }
+	Condition struct{ opaque }
 	Queue     struct{ opaque }
 	Arena     struct{ opaque }
 	Process   struct{ opaque }
@@ -33,6 +35,8 @@ func (p *Buffer) c() *C.mp_buffer       { return (*C.mp_buffer)(unsafe.Pointer(p
 func (p *Lock) c() *C.mp_lock           { return (*C.mp_lock)(unsafe.Pointer(p)) }
 func (p *RLock) c() *C.mp_rlock         { return (*C.mp_rlock)(unsafe.Pointer(p)) }
 func (p *Semaphore) c() *C.mp_semaphore { return (*C.mp_semaphore)(unsafe.Pointer(p)) }
+func (p *Barrier) c() *C.mp_barrier     { return (*C.mp_barrier)(unsafe.Pointer(p)) }
+func (p *Condition) c() *C.mp_condition { return (*C.mp_condition)(unsafe.Pointer(p)) }
 func (p *Queue) c() *C.mp_queue         { return (*C.mp_queue)(unsafe.Pointer(p)) }
 func (p *Arena) c() *C.mp_arena         { return (*C.mp_arena)(unsafe.Pointer(p)) }
 func (p *Process) c() *C.mp_process     { return (*C.mp_process)(unsafe.Pointer(p)) }

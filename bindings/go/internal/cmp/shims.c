@@ -70,6 +70,8 @@ cmp_ret cmp_token_drop(const mp_token *t) { return answer(mp_token_drop(t)); }
 OBJECT(lock)
 OBJECT(rlock)
 OBJECT(semaphore)
+OBJECT(barrier)
+OBJECT(condition)
 OBJECT(queue)
 
 // Lock.
@@ -143,6 +145,72 @@ cmp_ret cmp_semaphore_value(mp_semaphore *sem) {
     mp_status s = mp_semaphore_value(sem, &n);
     return answer_num(s, n);
 }
+
+// Barrier.
+
+cmp_ret cmp_barrier_new(uint32_t parties) {
+    mp_barrier *out = NULL;
+    mp_status s = mp_barrier_new(parties, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_barrier_wait(mp_barrier *b, int64_t timeout, mp_cancel *c) {
+    uint32_t index = 0;
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_barrier_wait(b, timeout, &index);
+    return disobey(c, answer_num(s, index));
+}
+
+cmp_ret cmp_barrier_reset(mp_barrier *b) { return answer(mp_barrier_reset(b)); }
+
+cmp_ret cmp_barrier_abort(mp_barrier *b) { return answer(mp_barrier_abort(b)); }
+
+cmp_ret cmp_barrier_parties(mp_barrier *b) {
+    uint32_t n = 0;
+    mp_status s = mp_barrier_parties(b, &n);
+    return answer_num(s, n);
+}
+
+cmp_ret cmp_barrier_waiting(mp_barrier *b) {
+    uint32_t n = 0;
+    mp_status s = mp_barrier_waiting(b, &n);
+    return answer_num(s, n);
+}
+
+cmp_ret cmp_barrier_broken(mp_barrier *b) {
+    bool broken = false;
+    mp_status s = mp_barrier_broken(b, &broken);
+    return answer_num(s, broken);
+}
+
+// Condition.
+
+cmp_ret cmp_condition_new(mp_lock *l) {
+    mp_condition *out = NULL;
+    mp_status s = mp_condition_new_with_lock(l, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_condition_acquire(mp_condition *d, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_condition_acquire(d, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_condition_release(mp_condition *d) { return answer(mp_condition_release(d)); }
+
+cmp_ret cmp_condition_wait(mp_condition *d, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_condition_wait(d, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_condition_notify(mp_condition *d, uint32_t n) { return answer(mp_condition_notify(d, n)); }
+
+cmp_ret cmp_condition_notify_all(mp_condition *d) { return answer(mp_condition_notify_all(d)); }
 
 // Queue.
 

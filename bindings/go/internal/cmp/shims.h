@@ -56,6 +56,8 @@ cmp_ret cmp_token_drop(const mp_token *t);
 CMP_OBJECT(lock);
 CMP_OBJECT(rlock);
 CMP_OBJECT(semaphore);
+CMP_OBJECT(barrier);
+CMP_OBJECT(condition);
 CMP_OBJECT(queue);
 
 cmp_ret cmp_lock_new(void);
@@ -71,6 +73,21 @@ cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max, bool robust);
 cmp_ret cmp_semaphore_acquire(mp_semaphore *s, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_semaphore_release(mp_semaphore *s, uint32_t n);
 cmp_ret cmp_semaphore_value(mp_semaphore *s);
+
+cmp_ret cmp_barrier_new(uint32_t parties);
+cmp_ret cmp_barrier_wait(mp_barrier *b, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_barrier_reset(mp_barrier *b);
+cmp_ret cmp_barrier_abort(mp_barrier *b);
+cmp_ret cmp_barrier_parties(mp_barrier *b);
+cmp_ret cmp_barrier_waiting(mp_barrier *b);
+cmp_ret cmp_barrier_broken(mp_barrier *b);
+
+cmp_ret cmp_condition_new(mp_lock *l);
+cmp_ret cmp_condition_acquire(mp_condition *d, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_condition_release(mp_condition *d);
+cmp_ret cmp_condition_wait(mp_condition *d, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_condition_notify(mp_condition *d, uint32_t n);
+cmp_ret cmp_condition_notify_all(mp_condition *d);
 
 cmp_ret cmp_queue_new(int64_t maxsize);
 cmp_ret cmp_queue_put(mp_queue *q, const void *data, size_t len, int64_t timeout, mp_cancel *c);
