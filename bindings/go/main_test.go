@@ -54,15 +54,18 @@ func init() {
 		}
 		return mp.WithCode(code, errors.New("asked to"))
 	})
+	mp.Register("addUp", addUp)
 	mp.Register("come", come)
 	mp.Register("count", count)
 	mp.Register("countTwice", countTwice)
 	mp.Register("hold", hold)
+	mp.Register("holdBoth", holdBoth)
 	mp.Register("holdTwice", holdTwice)
 	mp.Register("lengths", lengths)
 	mp.Register("putAndDie", putAndDie)
 	mp.Register("notifyAndDie", notifyAndDie)
 	mp.Register("takeTurns", takeTurns)
+	mp.Register("writeMemory", writeMemory)
 	mp.Register("initialize", func(c *mp.Call) error { return os.Setenv("MP_TEST_WORD", string(c.Arg(0))) })
 	mp.Register("word", func(c *mp.Call) error { return c.Return([]byte(os.Getenv("MP_TEST_WORD"))) })
 }

@@ -72,6 +72,9 @@ OBJECT(rlock)
 OBJECT(semaphore)
 OBJECT(barrier)
 OBJECT(condition)
+OBJECT(value)
+OBJECT(array)
+OBJECT(shared_memory)
 OBJECT(queue)
 
 // Lock.
@@ -211,6 +214,60 @@ cmp_ret cmp_condition_wait(mp_condition *d, int64_t timeout, mp_cancel *c) {
 cmp_ret cmp_condition_notify(mp_condition *d, uint32_t n) { return answer(mp_condition_notify(d, n)); }
 
 cmp_ret cmp_condition_notify_all(mp_condition *d) { return answer(mp_condition_notify_all(d)); }
+
+// Value.
+
+cmp_ret cmp_value_new(size_t size, const void *init, int32_t lock) {
+    mp_value *out = NULL;
+    mp_status s = mp_value_new(size, init, lock, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_value_acquire_as(mp_value *v, uint64_t owner, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_value_acquire_as(v, owner, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_value_release_as(mp_value *v, uint64_t owner) { return answer(mp_value_release_as(v, owner)); }
+
+// Array.
+
+cmp_ret cmp_array_new(size_t elem_size, size_t count, int32_t lock, bool huge_pages) {
+    mp_array_options o;
+    mp_array_options_init(&o);
+    o.lock = lock;
+    o.huge_pages = huge_pages;
+    mp_array *out = NULL;
+    mp_status s = mp_array_new_with(elem_size, count, NULL, &o, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_array_acquire_as(mp_array *a, uint64_t owner, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_array_acquire_as(a, owner, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_array_release_as(mp_array *a, uint64_t owner) { return answer(mp_array_release_as(a, owner)); }
+
+// Shared memory.
+
+cmp_ret cmp_shared_memory_create(const char *name, size_t size) {
+    mp_shared_memory *out = NULL;
+    mp_status s = mp_shared_memory_create(name, size, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_shared_memory_open(const char *name) {
+    mp_shared_memory *out = NULL;
+    mp_status s = mp_shared_memory_open(name, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_shared_memory_unlink(const char *name) { return answer(mp_shared_memory_unlink(name)); }
 
 // Queue.
 

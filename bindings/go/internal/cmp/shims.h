@@ -58,6 +58,9 @@ CMP_OBJECT(rlock);
 CMP_OBJECT(semaphore);
 CMP_OBJECT(barrier);
 CMP_OBJECT(condition);
+CMP_OBJECT(value);
+CMP_OBJECT(array);
+CMP_OBJECT(shared_memory);
 CMP_OBJECT(queue);
 
 cmp_ret cmp_lock_new(void);
@@ -88,6 +91,18 @@ cmp_ret cmp_condition_release(mp_condition *d);
 cmp_ret cmp_condition_wait(mp_condition *d, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_condition_notify(mp_condition *d, uint32_t n);
 cmp_ret cmp_condition_notify_all(mp_condition *d);
+
+cmp_ret cmp_value_new(size_t size, const void *init, int32_t lock);
+cmp_ret cmp_value_acquire_as(mp_value *v, uint64_t owner, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_value_release_as(mp_value *v, uint64_t owner);
+
+cmp_ret cmp_array_new(size_t elem_size, size_t count, int32_t lock, bool huge_pages);
+cmp_ret cmp_array_acquire_as(mp_array *a, uint64_t owner, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_array_release_as(mp_array *a, uint64_t owner);
+
+cmp_ret cmp_shared_memory_create(const char *name, size_t size);
+cmp_ret cmp_shared_memory_open(const char *name);
+cmp_ret cmp_shared_memory_unlink(const char *name);
 
 cmp_ret cmp_queue_new(int64_t maxsize);
 cmp_ret cmp_queue_put(mp_queue *q, const void *data, size_t len, int64_t timeout, mp_cancel *c);
