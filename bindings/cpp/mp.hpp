@@ -42,6 +42,7 @@
 #include "mp/condition.hpp"
 #include "mp/core.hpp"
 #include "mp/error.hpp"
+#include "mp/event.hpp"
 #include "mp/pool.hpp"
 #include "mp/process.hpp"
 #include "mp/queue.hpp"

@@ -2,8 +2,10 @@ package mp
 
 import (
 	"io/fs"
+	"reflect"
 	"runtime"
 	"strings"
+	"unsafe"
 
 	"libmp.dev/mp/internal/cmp"
 )
@@ -90,6 +92,57 @@ func (a *Arena) Semaphore(name string, value uint32, o SemaphoreOptions) (*Semap
 	return inArena(a, name, func(p *cmp.Arena) (*cmp.Semaphore, cmp.Ret) {
 		return p.Semaphore(name, value, o.Max, o.Robust)
 	}, semaphoreOf)
+}
+
+// Condition is the condition of this name, made with this lock, which is another object of the arena, if there is none.
+func (a *Arena) Condition(name string, l *Lock) (*Condition, error) {
+	if l == nil {
+		return nil, errorf(ErrInvalid, "a condition with a name needs a lock with a name")
+	}
+	defer runtime.KeepAlive(l)
+	lock, err := l.h.enter()
+	if err != nil {
+		return nil, err
+	}
+	defer l.h.leave()
+	return inArena(a, name, func(p *cmp.Arena) (*cmp.Condition, cmp.Ret) { return p.Condition(name, lock) }, conditionOf)
+}
+
+// Barrier is the barrier of this name, made for so many goroutines if there is none.
+func (a *Arena) Barrier(name string, parties uint32) (*Barrier, error) {
+	return inArena(a, name, func(p *cmp.Arena) (*cmp.Barrier, cmp.Ret) { return p.Barrier(name, parties) }, barrierOf)
+}
+
+// Event is the event of this name, made if there is none.
+func (a *Arena) Event(name string) (*Event, error) {
+	return inArena(a, name, func(p *cmp.Arena) (*cmp.Event, cmp.Ret) { return p.Event(name) }, eventOf)
+}
+
+// ArenaValue is the value of this name in the arena, made with these if there is none. One that is there keeps what it
+// has; of another size or with another lock it is ErrExists.
+func ArenaValue[T any](a *Arena, name string, init T, lock LockKind) (*Value[T], error) {
+	kind, err := plainWith[T](lock)
+	if err != nil {
+		return nil, err
+	}
+	return inArena(a, name, func(p *cmp.Arena) (*cmp.Value, cmp.Ret) {
+		return p.Value(name, unsafe.Sizeof(init), unsafe.Pointer(&init), kind)
+	}, valueOf[T])
+}
+
+// ArenaArray is the array of this name in the arena, made of n zeroes if there is none. One that is there keeps what it
+// has; of another length, with elements of another size or with another lock it is ErrExists.
+func ArenaArray[T any](a *Arena, name string, n int, lock LockKind) (*Array[T], error) {
+	kind, err := plainWith[T](lock)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkLength(n); err != nil {
+		return nil, err
+	}
+	return inArena(a, name, func(p *cmp.Arena) (*cmp.Array, cmp.Ret) {
+		return p.Array(name, reflect.TypeFor[T]().Size(), n, kind)
+	}, arrayOf[T])
 }
 
 // Remove takes the name away from its object, which goes with its last handle. The name is free again at once.

@@ -75,6 +75,32 @@ func TestArenaObjects(t *testing.T) {
 	_, err = held.TryAcquire(0, mp.NewOwner())
 	want(t, err, mp.ErrTimeout)
 
+	event := must[*mp.Event](t)(a.Event("event"))
+	defer event.Close()
+	ok(t, event.Set())
+	sameEvent := must[*mp.Event](t)(same.Event("event"))
+	defer sameEvent.Close()
+	ok(t, sameEvent.Wait(ctx))
+
+	lock := must[*mp.Lock](t)(a.Lock("lock"))
+	defer lock.Close()
+	must[bool](t)(lock.Acquire(ctx))
+	condition := must[*mp.Condition](t)(same.Condition("condition", lock))
+	defer condition.Close()
+	ok(t, condition.NotifyAll())
+	_, err = a.Condition("condition", nil)
+	want(t, err, mp.ErrInvalid)
+	loose := must[*mp.Lock](t)(mp.NewLock())
+	defer loose.Close()
+	_, err = a.Condition("not of the arena", loose)
+	want(t, err, mp.ErrInvalid)
+
+	barrier := must[*mp.Barrier](t)(a.Barrier("barrier", 1))
+	defer barrier.Close()
+	must[int](t)(barrier.Wait(ctx))
+	_, err = same.Barrier("barrier", 2)
+	want(t, err, mp.ErrExists)
+
 	permits := must[*mp.Semaphore](t)(a.Semaphore("permits", 1, mp.SemaphoreOptions{Max: 2}))
 	defer permits.Close()
 	_, err = same.Semaphore("permits", 1, mp.SemaphoreOptions{})
@@ -86,6 +112,40 @@ func TestArenaObjects(t *testing.T) {
 	want(t, err, mp.ErrNotFound)
 	_, err = a.Queue("a\x00b", nil)
 	want(t, err, mp.ErrInvalid)
+}
+
+func TestArenaShares(t *testing.T) {
+	name := arenaName(t)
+	a, same := openArena(t, name, mp.ArenaOptions{}), openArena(t, name, mp.ArenaOptions{})
+	v := must[*mp.Value[int64]](t)(mp.ArenaValue[int64](a, "value", 7, mp.LockPlain))
+	defer v.Close()
+	*v.Ptr()++
+	sameValue := must[*mp.Value[int64]](t)(mp.ArenaValue[int64](same, "value", 1, mp.LockPlain))
+	defer sameValue.Close()
+	if n := *sameValue.Ptr(); n != 8 {
+		t.Fatal(n)
+	}
+	_, err := mp.ArenaValue[int32](a, "value", 7, mp.LockPlain)
+	want(t, err, mp.ErrExists)
+	_, err = mp.ArenaValue[int64](a, "value", 7, mp.LockNone)
+	want(t, err, mp.ErrExists)
+	_, err = mp.ArenaValue(a, "text", "text", mp.LockNone)
+	want(t, err, mp.ErrInvalid)
+
+	s := must[*mp.Array[point]](t)(mp.ArenaArray[point](a, "array", 10, mp.LockRecursive))
+	defer s.Close()
+	s.Slice()[9].X = 5
+	sameArray := must[*mp.Array[point]](t)(mp.ArenaArray[point](same, "array", 10, mp.LockRecursive))
+	defer sameArray.Close()
+	if n := sameArray.Slice()[9].X; n != 5 {
+		t.Fatal(n)
+	}
+	_, err = mp.ArenaArray[point](a, "array", 11, mp.LockRecursive)
+	want(t, err, mp.ErrExists)
+	_, err = mp.ArenaArray[point](a, "array", -1, mp.LockRecursive)
+	want(t, err, mp.ErrInvalid)
+	_, err = mp.ArenaArray[point](a, "value", 10, mp.LockRecursive)
+	want(t, err, mp.ErrExists)
 }
 
 func TestArenaOpens(t *testing.T) {

@@ -47,6 +47,21 @@ func checkPlain[T any]() error {
 	return nil
 }
 
+// plainWith checks T and the lock kind.
+func plainWith[T any](lock LockKind) (kind int32, err error) {
+	if err := checkPlain[T](); err != nil {
+		return 0, err
+	}
+	return lock.resolve()
+}
+
+func checkLength(n int) error {
+	if n < 0 {
+		return errorf(ErrInvalid, "an array can't have %d elements", n)
+	}
+	return nil
+}
+
 // pointerIn is the type's part that points somewhere, nil if none does.
 func pointerIn(t reflect.Type) reflect.Type {
 	switch t.Kind() {
@@ -104,10 +119,7 @@ type Value[T any] struct {
 
 // NewValue makes a value that begins as init.
 func NewValue[T any](init T, lock LockKind) (*Value[T], error) {
-	if err := checkPlain[T](); err != nil {
-		return nil, err
-	}
-	kind, err := lock.resolve()
+	kind, err := plainWith[T](lock)
 	if err != nil {
 		return nil, err
 	}
@@ -188,15 +200,12 @@ type ArrayOptions struct {
 
 // NewArray makes an array of n elements, which are zero. It begins at a cache line.
 func NewArray[T any](n int, o ArrayOptions) (*Array[T], error) {
-	if err := checkPlain[T](); err != nil {
-		return nil, err
-	}
-	kind, err := o.Lock.resolve()
+	kind, err := plainWith[T](o.Lock)
 	if err != nil {
 		return nil, err
 	}
-	if n < 0 {
-		return nil, errorf(ErrInvalid, "an array can't have %d elements", n)
+	if err := checkLength(n); err != nil {
+		return nil, err
 	}
 	var t T
 	return arrayOf[T](cmp.ArrayNew(unsafe.Sizeof(t), n, kind, o.HugePages))

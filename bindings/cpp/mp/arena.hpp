@@ -4,7 +4,10 @@
 #ifndef MP_ARENA_HPP
 #define MP_ARENA_HPP
 
+#include "barrier.hpp"
+#include "condition.hpp"
 #include "core.hpp"
+#include "event.hpp"
 #include "queue.hpp"
 #include "sync.hpp"
 
@@ -72,10 +75,44 @@ class arena : public detail::owner<mp_arena, mp_arena_free> {
                              }));
     }
 
+    /// The condition of this name, made with a recursive lock of its own if there is none.
+    [[nodiscard]] mp::condition condition(const std::string &name) const { return find_condition(name, nullptr); }
+
+    /// The condition of this name, made with this lock, which is another object of the arena, if there is none.
+    [[nodiscard]] mp::condition condition(const std::string &name, const mp::rlock &with) const {
+        return find_condition(name, detail::live(with));
+    }
+    [[nodiscard]] mp::condition condition(const std::string &name, const mp::mutex &with) const {
+        return mp::condition(adopt, detail::make<mp_condition>([&](mp_condition **out) {
+                                 return mp_arena_condition_with_lock(native(), detail::c_name(name), with.native(),
+                                                                     out);
+                             }));
+    }
+
+    /// The barrier of this name, made for so many threads if there is none.
+    [[nodiscard]] mp::barrier barrier(const std::string &name, std::uint32_t parties) const {
+        return mp::barrier(adopt, detail::make<mp_barrier>([&](mp_barrier **out) {
+                               return mp_arena_barrier(native(), detail::c_name(name), parties, out);
+                           }));
+    }
+
+    /// The event of this name, made if there is none.
+    [[nodiscard]] mp::event event(const std::string &name) const {
+        return mp::event(adopt, detail::make<mp_event>([&](mp_event **out) {
+                             return mp_arena_event(native(), detail::c_name(name), out);
+                         }));
+    }
+
     /// Takes the name away from its object, which goes with its last handle. The name is free again at once.
     void remove(const std::string &name) { detail::check(mp_arena_remove(native(), detail::c_name(name))); }
 
   private:
+    [[nodiscard]] mp::condition find_condition(const std::string &name, mp_rlock *with) const {
+        return mp::condition(adopt, detail::make<mp_condition>([&](mp_condition **out) {
+                                 return mp_arena_condition(native(), detail::c_name(name), with, out);
+                             }));
+    }
+
     [[nodiscard]] mp::queue find_queue(const std::string &name, const mp_queue_options *options) const {
         return mp::queue(adopt, detail::make<mp_queue>([&](mp_queue **out) {
                              return mp_arena_queue(native(), detail::c_name(name), options, out);

@@ -8,6 +8,17 @@
 
 namespace mp {
 
+namespace detail {
+
+/// A condition's lock: NULL would mean one of its own.
+inline mp_rlock *live(const mp::rlock &given) {
+    if (!given)
+        throw error(status::invalid, "the lock of a condition is empty");
+    return given.native();
+}
+
+} // namespace detail
+
 /// A condition together with its lock, which its `lock`, `acquire`, `unlock` and so on mean: `std::unique_lock` takes
 /// the condition. To wait and to notify, hold the lock.
 ///
@@ -25,8 +36,8 @@ class condition : public detail::lockable<mp_condition, mp_condition_free, mp_co
 
     /// With this lock, which may go before the condition does.
     explicit condition(const mp::rlock &lock)
-        : lockable(adopt,
-                   detail::make<mp_condition>([&](mp_condition **out) { return mp_condition_new(live(lock), out); })) {}
+        : lockable(adopt, detail::make<mp_condition>(
+                              [&](mp_condition **out) { return mp_condition_new(detail::live(lock), out); })) {}
     explicit condition(const mp::mutex &lock)
         : lockable(adopt, detail::make<mp_condition>(
                               [&](mp_condition **out) { return mp_condition_new_with_lock(lock.native(), out); })) {}
@@ -83,14 +94,6 @@ class condition : public detail::lockable<mp_condition, mp_condition_free, mp_co
     void notify(std::uint32_t n) { detail::check(mp_condition_notify(native(), n)); }
 
     void notify_all() { detail::check(mp_condition_notify_all(native())); }
-
-  private:
-    /// NULL would mean a lock of its own.
-    static mp_rlock *live(const mp::rlock &given) {
-        if (!given)
-            throw error(status::invalid, "the lock of a condition is empty");
-        return given.native();
-    }
 };
 
 /// The standard's word for it.

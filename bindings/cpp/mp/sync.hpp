@@ -147,6 +147,10 @@ class semaphore : public detail::owner<mp_semaphore, mp_semaphore_free> {
         detail::check(mp_semaphore_value(native(), &n));
         return n;
     }
+
+    /// A descriptor that is readable while there are permits, for poll and the like; see `mp_semaphore_fd`. It is the
+    /// library's.
+    [[nodiscard]] int fd() { return detail::descriptor(mp_semaphore_fd, native()); }
 };
 
 } // namespace mp

@@ -3,6 +3,7 @@
 #include "check.hpp"
 
 #include <csignal>
+#include <mutex>
 #include <string>
 
 namespace {
@@ -41,6 +42,24 @@ void objects() {
     rlock.lock();
     CHECK(same.rlock("rlock").try_lock());
     CHECK_FAILS(mp::status::exists, same.rlock("lock"));
+
+    {
+        mp::condition own = a.condition("own");
+        const std::lock_guard<mp::condition> held(own);
+        CHECK(same.condition("own").try_lock());
+    }
+    lock.acquire();
+    same.condition("with lock", same.lock("lock")).notify_one();
+    same.condition("with rlock", same.rlock("rlock")).notify_one();
+    CHECK_FAILS(mp::status::exists, a.condition("with lock"));
+    CHECK_FAILS(mp::status::exists, a.condition("with lock", rlock));
+    CHECK_FAILS(mp::status::invalid, a.condition("not of the arena", mp::lock()));
+
+    CHECK(a.barrier("barrier", 1).wait() == 0);
+    CHECK_FAILS(mp::status::exists, same.barrier("barrier", 2));
+
+    a.event("event").set();
+    CHECK(same.event("event").is_set());
 
     CHECK(a.semaphore("permits", 1, 2).value() == 1);
     mp::semaphore permits = same.semaphore("permits", 1, mp::semaphore_options(2));

@@ -63,6 +63,40 @@ func (a *Arena) Semaphore(name string, value, limit uint32, robust bool) (*Semap
 	return (*Semaphore)(r.ptr), take(r)
 }
 
+// Condition is mp_arena_condition_with_lock.
+func (a *Arena) Condition(name string, l *Lock) (*Condition, Ret) {
+	r := withName(name, func(text *C.char) C.cmp_ret { return C.cmp_arena_condition(a.c(), text, l.c()) })
+	return (*Condition)(r.ptr), take(r)
+}
+
+// Barrier is mp_arena_barrier.
+func (a *Arena) Barrier(name string, parties uint32) (*Barrier, Ret) {
+	r := withName(name, func(text *C.char) C.cmp_ret { return C.cmp_arena_barrier(a.c(), text, C.uint32_t(parties)) })
+	return (*Barrier)(r.ptr), take(r)
+}
+
+// Value is mp_arena_value, of size bytes from init on.
+func (a *Arena) Value(name string, size uintptr, init unsafe.Pointer, lock int32) (*Value, Ret) {
+	r := withName(name, func(text *C.char) C.cmp_ret {
+		return C.cmp_arena_value(a.c(), text, C.size_t(size), init, C.int32_t(lock))
+	})
+	return (*Value)(r.ptr), take(r)
+}
+
+// Array is mp_arena_array, of zeroes.
+func (a *Arena) Array(name string, elemSize uintptr, count int, lock int32) (*Array, Ret) {
+	r := withName(name, func(text *C.char) C.cmp_ret {
+		return C.cmp_arena_array(a.c(), text, C.size_t(elemSize), C.size_t(count), C.int32_t(lock))
+	})
+	return (*Array)(r.ptr), take(r)
+}
+
+// Event is mp_arena_event.
+func (a *Arena) Event(name string) (*Event, Ret) {
+	r := withName(name, func(text *C.char) C.cmp_ret { return C.cmp_arena_event(a.c(), text) })
+	return (*Event)(r.ptr), take(r)
+}
+
 // Remove is mp_arena_remove.
 func (a *Arena) Remove(name string) Ret {
 	return take(withName(name, func(text *C.char) C.cmp_ret { return C.cmp_arena_remove(a.c(), text) }))

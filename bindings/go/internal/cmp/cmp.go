@@ -20,6 +20,7 @@ type (
 	Lock      struct{ opaque }
 	RLock     struct{ opaque }
 	Semaphore struct{ opaque }
+	Event     struct{ opaque }
 	Barrier   struct{ opaque }
 	Condition struct{ opaque }
 	Value     struct{ opaque }
@@ -38,6 +39,7 @@ func (p *Buffer) c() *C.mp_buffer        { return (*C.mp_buffer)(unsafe.Pointer(
 func (p *Lock) c() *C.mp_lock            { return (*C.mp_lock)(unsafe.Pointer(p)) }
 func (p *RLock) c() *C.mp_rlock          { return (*C.mp_rlock)(unsafe.Pointer(p)) }
 func (p *Semaphore) c() *C.mp_semaphore  { return (*C.mp_semaphore)(unsafe.Pointer(p)) }
+func (p *Event) c() *C.mp_event          { return (*C.mp_event)(unsafe.Pointer(p)) }
 func (p *Barrier) c() *C.mp_barrier      { return (*C.mp_barrier)(unsafe.Pointer(p)) }
 func (p *Condition) c() *C.mp_condition  { return (*C.mp_condition)(unsafe.Pointer(p)) }
 func (p *Value) c() *C.mp_value          { return (*C.mp_value)(unsafe.Pointer(p)) }

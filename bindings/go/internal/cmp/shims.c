@@ -70,6 +70,7 @@ cmp_ret cmp_token_drop(const mp_token *t) { return answer(mp_token_drop(t)); }
 OBJECT(lock)
 OBJECT(rlock)
 OBJECT(semaphore)
+OBJECT(event)
 OBJECT(barrier)
 OBJECT(condition)
 OBJECT(value)
@@ -147,6 +148,31 @@ cmp_ret cmp_semaphore_value(mp_semaphore *sem) {
     uint32_t n = 0;
     mp_status s = mp_semaphore_value(sem, &n);
     return answer_num(s, n);
+}
+
+// Event.
+
+cmp_ret cmp_event_new(void) {
+    mp_event *out = NULL;
+    mp_status s = mp_event_new(&out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_event_set(mp_event *e) { return answer(mp_event_set(e)); }
+
+cmp_ret cmp_event_clear(mp_event *e) { return answer(mp_event_clear(e)); }
+
+cmp_ret cmp_event_is_set(mp_event *e) {
+    bool set = false;
+    mp_status s = mp_event_is_set(e, &set);
+    return answer_num(s, set);
+}
+
+cmp_ret cmp_event_wait(mp_event *e, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_event_wait(e, timeout);
+    return disobey(c, answer(s));
 }
 
 // Barrier.
@@ -360,6 +386,36 @@ cmp_ret cmp_arena_semaphore(mp_arena *a, const char *name, uint32_t value, uint3
     mp_semaphore_options o = semaphore_options(max, robust);
     mp_semaphore *out = NULL;
     mp_status s = mp_arena_semaphore(a, name, value, &o, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_condition(mp_arena *a, const char *name, mp_lock *l) {
+    mp_condition *out = NULL;
+    mp_status s = mp_arena_condition_with_lock(a, name, l, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_barrier(mp_arena *a, const char *name, uint32_t parties) {
+    mp_barrier *out = NULL;
+    mp_status s = mp_arena_barrier(a, name, parties, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_value(mp_arena *a, const char *name, size_t size, const void *init, int32_t lock) {
+    mp_value *out = NULL;
+    mp_status s = mp_arena_value(a, name, size, init, lock, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_array(mp_arena *a, const char *name, size_t elem_size, size_t count, int32_t lock) {
+    mp_array *out = NULL;
+    mp_status s = mp_arena_array(a, name, elem_size, count, NULL, lock, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_event(mp_arena *a, const char *name) {
+    mp_event *out = NULL;
+    mp_status s = mp_arena_event(a, name, &out);
     return answer_ptr(s, out);
 }
 

@@ -56,6 +56,7 @@ cmp_ret cmp_token_drop(const mp_token *t);
 CMP_OBJECT(lock);
 CMP_OBJECT(rlock);
 CMP_OBJECT(semaphore);
+CMP_OBJECT(event);
 CMP_OBJECT(barrier);
 CMP_OBJECT(condition);
 CMP_OBJECT(value);
@@ -76,6 +77,12 @@ cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max, bool robust);
 cmp_ret cmp_semaphore_acquire(mp_semaphore *s, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_semaphore_release(mp_semaphore *s, uint32_t n);
 cmp_ret cmp_semaphore_value(mp_semaphore *s);
+
+cmp_ret cmp_event_new(void);
+cmp_ret cmp_event_set(mp_event *e);
+cmp_ret cmp_event_clear(mp_event *e);
+cmp_ret cmp_event_is_set(mp_event *e);
+cmp_ret cmp_event_wait(mp_event *e, int64_t timeout, mp_cancel *c);
 
 cmp_ret cmp_barrier_new(uint32_t parties);
 cmp_ret cmp_barrier_wait(mp_barrier *b, int64_t timeout, mp_cancel *c);
@@ -116,6 +123,11 @@ cmp_ret cmp_arena_queue(mp_arena *a, const char *name, bool make, int64_t maxsiz
 cmp_ret cmp_arena_lock(mp_arena *a, const char *name);
 cmp_ret cmp_arena_rlock(mp_arena *a, const char *name);
 cmp_ret cmp_arena_semaphore(mp_arena *a, const char *name, uint32_t value, uint32_t max, bool robust);
+cmp_ret cmp_arena_condition(mp_arena *a, const char *name, mp_lock *l);
+cmp_ret cmp_arena_barrier(mp_arena *a, const char *name, uint32_t parties);
+cmp_ret cmp_arena_value(mp_arena *a, const char *name, size_t size, const void *init, int32_t lock);
+cmp_ret cmp_arena_array(mp_arena *a, const char *name, size_t elem_size, size_t count, int32_t lock);
+cmp_ret cmp_arena_event(mp_arena *a, const char *name);
 cmp_ret cmp_arena_remove(mp_arena *a, const char *name);
 cmp_ret cmp_arena_unlink(const char *name);
 
