@@ -93,6 +93,7 @@ go_tests() {
     [[ -d bindings/go ]] || return 0
     if go=$(scripts/find-go.sh); then
         run "go" 900 scripts/test-go.sh "$go"
+        run "strangers in C++ and Go" 300 scripts/test-arena-pair.sh "$go"
     else
         skip "go" "no Go 1.24 or newer, and none could be installed"
     fi

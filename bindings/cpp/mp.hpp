@@ -20,6 +20,10 @@
 /// whose `what()` is the library's sentence. What a task did to fail arrives as `mp::task_error`. The `try_` forms
 /// throw nothing that the library answers: they return the `mp::status`, whose sentence is then in `mp::last_error()`.
 ///
+/// Sharing. `token()` names an object for processes of the same family, `from_token` gives a handle of it there; programs
+/// that are not related find objects by their names in an `mp::arena`. What is acquired goes with `std::lock_guard` and
+/// `std::unique_lock`; to be told that the last owner died, use `acquire`.
+///
 /// Time. Timeouts are any `std::chrono::duration`, or `mp::forever`; zero and negative mean "do not wait".
 ///
 /// Functions. A task is an `mp_fn`, as in C, or any function of plain values named as a template argument,
@@ -32,9 +36,13 @@
 #ifndef MP_HPP
 #define MP_HPP
 
+#include "mp/arena.hpp"
+#include "mp/barrier.hpp"
 #include "mp/codec.hpp"
+#include "mp/condition.hpp"
 #include "mp/core.hpp"
 #include "mp/error.hpp"
+#include "mp/event.hpp"
 #include "mp/pool.hpp"
 #include "mp/process.hpp"
 #include "mp/queue.hpp"

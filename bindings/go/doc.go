@@ -1,4 +1,5 @@
-// Package mp runs Go functions in other processes: pools, processes, queues, locks and semaphores of libmp.
+// Package mp runs Go functions in other processes, and lets processes share what they work on: libmp's pools, processes,
+// queues, locks, conditions, barriers, values, arrays and named arenas.
 //
 //	func init() {
 //		mp.Register("upper", func(c *mp.Call) error {
@@ -30,6 +31,16 @@
 // fails only the task in its hands, with ErrWorkerDied, its pid and signal in the TaskError; it is replaced.
 // A Go program that ends does not run C's exit handlers: join what should be waited for. Pools and daemon processes
 // end with the program, however it ends.
+//
+// # Sharing
+//
+// An object made by a New function is known to others by its token, which is sent to them as an argument or in a message.
+// Programs that are not related find objects by their names in an Arena, whatever language they are written in.
+//
+// A lock that a process died with goes to the next one, who is told by ownerDied that what the lock guards may be
+// half-written. What locks, conditions and barriers exclude or count are goroutines, wherever they run; but what a lock
+// belongs to is the process, and what an RLock belongs to is an Owner that the program names. The memory of a Value, an
+// Array and SharedMemory is C's: it can hold no Go pointers, and goes with Close.
 //
 // # Waiting
 //

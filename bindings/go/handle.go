@@ -2,6 +2,7 @@ package mp
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -21,6 +22,17 @@ type handle[T any] struct {
 }
 
 func newHandle[T any](ptr *T, free func(*T)) *handle[T] { return &handle[T]{ptr: ptr, free: free} }
+
+// own makes a Go object of what a C call has made: dress gives it its type, and what is not closed goes with it.
+func own[W, T any](ptr *T, ret cmp.Ret, free func(*T), dress func(*handle[T]) *W) (*W, error) {
+	if err := check(ret); err != nil {
+		return nil, err
+	}
+	h := newHandle(ptr, free)
+	w := dress(h)
+	runtime.AddCleanup(w, (*handle[T]).close, h)
+	return w, nil
+}
 
 // enter lends the pointer until leave.
 func (h *handle[T]) enter() (*T, error) {
@@ -74,6 +86,21 @@ func (h *handle[T]) call(f func(*T) cmp.Ret) error {
 	return check(f(ptr))
 }
 
+// ask makes one C call that answers something.
+func ask[T, V any](h *handle[T], f func(*T) (V, cmp.Ret)) (v V, err error) {
+	err = h.call(func(ptr *T) (ret cmp.Ret) {
+		v, ret = f(ptr)
+		return ret
+	})
+	return v, err
+}
+
+// tokenOf is the object's token, by its kind's C call.
+func tokenOf[T any](h *handle[T], f func(*T) (cmp.Token, cmp.Ret)) (Token, error) {
+	t, err := ask(h, f)
+	return Token(t), err
+}
+
 // blocking is a C call that may wait.
 type blocking[T any] func(ptr *T, timeout int64, c *cmp.Cancel) cmp.Ret
 
@@ -101,6 +128,21 @@ func (h *handle[T]) wait(ctx context.Context, timeout int64, f blocking[T]) (cmp
 	if timeout <= 0 || !wouldWait(ret) {
 		return ret, check(ret)
 	}
+	return h.sleep(ctx, ptr, timeout, f)
+}
+
+// waitAtOnce is wait for calls that change something also when they do not wait, and so are made once. If ctx is done,
+// they are cancelled calls.
+func (h *handle[T]) waitAtOnce(ctx context.Context, timeout int64, f blocking[T]) (cmp.Ret, error) {
+	ptr, err := h.enter()
+	if err != nil {
+		return cmp.Ret{}, err
+	}
+	defer h.leave()
+	return h.sleep(ctx, ptr, timeout, f)
+}
+
+func (h *handle[T]) sleep(ctx context.Context, ptr *T, timeout int64, f blocking[T]) (cmp.Ret, error) {
 	c, made := cmp.CancelNew()
 	if err := check(made); err != nil {
 		return made, err
@@ -110,8 +152,11 @@ func (h *handle[T]) wait(ctx context.Context, timeout int64, f blocking[T]) (cmp
 		return cmp.Ret{}, errorf(ErrClosed, "the handle is closed")
 	}
 	defer h.unwatch(c)
+	if ctx.Err() != nil {
+		c.Fire()
+	}
 	defer fireOnDone(ctx, c)()
-	ret = f(ptr, timeout, c)
+	ret := f(ptr, timeout, c)
 	return ret, h.outcome(ctx, ret)
 }
 

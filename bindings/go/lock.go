@@ -20,23 +20,13 @@ func NewLock() (*Lock, error) { return lockOf(cmp.LockNew()) }
 func LockFromToken(t Token) (*Lock, error) { return lockOf(cmp.LockFromToken((*cmp.Token)(&t))) }
 
 func lockOf(ptr *cmp.Lock, ret cmp.Ret) (*Lock, error) {
-	if err := check(ret); err != nil {
-		return nil, err
-	}
-	l := &Lock{newHandle(ptr, (*cmp.Lock).Free)}
-	runtime.AddCleanup(l, (*handle[cmp.Lock]).close, l.h)
-	return l, nil
+	return own(ptr, ret, (*cmp.Lock).Free, func(h *handle[cmp.Lock]) *Lock { return &Lock{h} })
 }
 
 // Token names the lock for other processes.
 func (l *Lock) Token() (Token, error) {
 	defer runtime.KeepAlive(l)
-	var t cmp.Token
-	err := l.h.call(func(p *cmp.Lock) (ret cmp.Ret) {
-		t, ret = p.Token()
-		return ret
-	})
-	return Token(t), err
+	return tokenOf(l.h, (*cmp.Lock).Token)
 }
 
 // Acquire waits until the lock is this process's. ownerDied says that its last owner died holding it.
@@ -62,11 +52,7 @@ func (l *Lock) Release() error {
 // Owner is the pid of the process that holds it, 0 if it is free.
 func (l *Lock) Owner() (pid int, err error) {
 	defer runtime.KeepAlive(l)
-	err = l.h.call(func(p *cmp.Lock) (ret cmp.Ret) {
-		pid, ret = p.Owner()
-		return ret
-	})
-	return pid, err
+	return ask(l.h, (*cmp.Lock).Owner)
 }
 
 // Close drops this process's handle. It does not release the lock.

@@ -38,8 +38,7 @@ func init() {
 	mp.Register("pid", func(c *mp.Call) error { return c.Return([]byte(strconv.Itoa(os.Getpid()))) })
 	mp.Register("kill", func(c *mp.Call) error {
 		if string(c.Arg(0)) == "die" {
-			syscall.Kill(os.Getpid(), syscall.SIGKILL)
-			select {}
+			return die()
 		}
 		return c.Return(c.Arg(0))
 	})
@@ -55,9 +54,20 @@ func init() {
 		}
 		return mp.WithCode(code, errors.New("asked to"))
 	})
+	mp.Register("addUp", addUp)
+	mp.Register("come", come)
 	mp.Register("count", count)
+	mp.Register("countTwice", countTwice)
 	mp.Register("hold", hold)
+	mp.Register("holdBoth", holdBoth)
+	mp.Register("holdPermits", holdPermits)
+	mp.Register("holdTwice", holdTwice)
 	mp.Register("lengths", lengths)
+	mp.Register("putAndDie", putAndDie)
+	mp.Register("notifyAndDie", notifyAndDie)
+	mp.Register("takeTurns", takeTurns)
+	mp.Register("waitAndSet", waitAndSet)
+	mp.Register("writeMemory", writeMemory)
 	mp.Register("initialize", func(c *mp.Call) error { return os.Setenv("MP_TEST_WORD", string(c.Arg(0))) })
 	mp.Register("word", func(c *mp.Call) error { return c.Return([]byte(os.Getenv("MP_TEST_WORD"))) })
 }
@@ -73,6 +83,33 @@ func watchdog(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// die does not return.
+func die() error {
+	err := syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	for err == nil {
+		time.Sleep(time.Second)
+	}
+	return err
+}
+
+// start starts a process of the function.
+func start(t *testing.T, name string, args ...[]byte) *mp.Process {
+	t.Helper()
+	p := must[*mp.Process](t)(mp.NewProcess(mp.ProcessOptions{}, name, args...))
+	t.Cleanup(func() { p.Close() })
+	ok(t, p.Start())
+	return p
+}
+
+// exits waits for the process, which must end with that code.
+func exits(t *testing.T, p *mp.Process, code int) {
+	t.Helper()
+	ok(t, p.Join(watchdog(t)))
+	if got := must[int](t)(p.ExitCode()); got != code {
+		t.Fatalf("exit code %d, not %d", got, code)
+	}
 }
 
 func must[T any](t *testing.T) func(T, error) T {

@@ -33,12 +33,7 @@ func NewProcess(o ProcessOptions, name string, args ...[]byte) (*Process, error)
 		return nil, err
 	}
 	ptr, ret := cmp.ProcessNew(raw, o.Name, o.Daemon, start)
-	if err := check(ret); err != nil {
-		return nil, err
-	}
-	p := &Process{newHandle(ptr, (*cmp.Process).Free)}
-	runtime.AddCleanup(p, (*handle[cmp.Process]).close, p.h)
-	return p, nil
+	return own(ptr, ret, (*cmp.Process).Free, func(h *handle[cmp.Process]) *Process { return &Process{h} })
 }
 
 // Start starts it; a second time is ErrState.
@@ -76,31 +71,19 @@ func (p *Process) Kill() error {
 // IsAlive says whether it runs.
 func (p *Process) IsAlive() (alive bool, err error) {
 	defer runtime.KeepAlive(p)
-	err = p.h.call(func(c *cmp.Process) (ret cmp.Ret) {
-		alive, ret = c.IsAlive()
-		return ret
-	})
-	return alive, err
+	return ask(p.h, (*cmp.Process).IsAlive)
 }
 
 // Pid is its process id.
 func (p *Process) Pid() (pid int, err error) {
 	defer runtime.KeepAlive(p)
-	err = p.h.call(func(c *cmp.Process) (ret cmp.Ret) {
-		pid, ret = c.Pid()
-		return ret
-	})
-	return pid, err
+	return ask(p.h, (*cmp.Process).Pid)
 }
 
 // ExitCode is the exit code, -N after signal N, or ExitUnknown; ErrState while it runs.
 func (p *Process) ExitCode() (code int, err error) {
 	defer runtime.KeepAlive(p)
-	err = p.h.call(func(c *cmp.Process) (ret cmp.Ret) {
-		code, ret = c.ExitCode()
-		return ret
-	})
-	return code, err
+	return ask(p.h, (*cmp.Process).ExitCode)
 }
 
 // Name is its name.

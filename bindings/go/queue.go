@@ -23,23 +23,13 @@ func NewQueue(o QueueOptions) (*Queue, error) { return queueOf(cmp.QueueNew(int6
 func QueueFromToken(t Token) (*Queue, error) { return queueOf(cmp.QueueFromToken((*cmp.Token)(&t))) }
 
 func queueOf(ptr *cmp.Queue, ret cmp.Ret) (*Queue, error) {
-	if err := check(ret); err != nil {
-		return nil, err
-	}
-	q := &Queue{newHandle(ptr, (*cmp.Queue).Free)}
-	runtime.AddCleanup(q, (*handle[cmp.Queue]).close, q.h)
-	return q, nil
+	return own(ptr, ret, (*cmp.Queue).Free, func(h *handle[cmp.Queue]) *Queue { return &Queue{h} })
 }
 
 // Token names the queue for other processes.
 func (q *Queue) Token() (Token, error) {
 	defer runtime.KeepAlive(q)
-	var t cmp.Token
-	err := q.h.call(func(p *cmp.Queue) (ret cmp.Ret) {
-		t, ret = p.Token()
-		return ret
-	})
-	return Token(t), err
+	return tokenOf(q.h, (*cmp.Queue).Token)
 }
 
 // Put copies a message in, waiting while the queue is full.
@@ -122,11 +112,7 @@ func (q *Queue) GetInto(ctx context.Context, data []byte) (n int, err error) {
 // Len is the number of messages at this moment.
 func (q *Queue) Len() (n int, err error) {
 	defer runtime.KeepAlive(q)
-	err = q.h.call(func(p *cmp.Queue) (ret cmp.Ret) {
-		n, ret = p.Size()
-		return ret
-	})
-	return n, err
+	return ask(q.h, (*cmp.Queue).Size)
 }
 
 // Shutdown closes the queue for all processes: puts answer ErrClosed at once, gets drain it and then answer ErrClosed.

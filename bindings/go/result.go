@@ -53,11 +53,7 @@ func (r *Result) items() [][]byte {
 // Ready says whether Get would not wait.
 func (r *Result) Ready() (ready bool, err error) {
 	defer runtime.KeepAlive(r)
-	err = r.h.call(func(p *cmp.Result) (ret cmp.Ret) {
-		ready, ret = p.Ready()
-		return ret
-	})
-	return ready, err
+	return ask(r.h, (*cmp.Result).Ready)
 }
 
 // Progress is how many items are done, and of how many.

@@ -11,9 +11,15 @@ import (
 // Semaphore is a counter of permits between processes.
 type Semaphore struct{ h *handle[cmp.Semaphore] }
 
-// NewSemaphore makes a semaphore with value permits, and never more than limit; 0 is no limit.
-func NewSemaphore(value, limit uint32) (*Semaphore, error) {
-	return semaphoreOf(cmp.SemaphoreNew(value, limit))
+// SemaphoreOptions say how to make a semaphore.
+type SemaphoreOptions struct {
+	Max    uint32 // The most permits there may be; 0: no limit.
+	Robust bool   // Permits of a dead process come back; only who holds one may then release it.
+}
+
+// NewSemaphore makes a semaphore with value permits.
+func NewSemaphore(value uint32, o SemaphoreOptions) (*Semaphore, error) {
+	return semaphoreOf(cmp.SemaphoreNew(value, o.Max, o.Robust))
 }
 
 // SemaphoreFromToken makes a handle of the semaphore that the token names.
@@ -22,23 +28,13 @@ func SemaphoreFromToken(t Token) (*Semaphore, error) {
 }
 
 func semaphoreOf(ptr *cmp.Semaphore, ret cmp.Ret) (*Semaphore, error) {
-	if err := check(ret); err != nil {
-		return nil, err
-	}
-	s := &Semaphore{newHandle(ptr, (*cmp.Semaphore).Free)}
-	runtime.AddCleanup(s, (*handle[cmp.Semaphore]).close, s.h)
-	return s, nil
+	return own(ptr, ret, (*cmp.Semaphore).Free, func(h *handle[cmp.Semaphore]) *Semaphore { return &Semaphore{h} })
 }
 
 // Token names the semaphore for other processes.
 func (s *Semaphore) Token() (Token, error) {
 	defer runtime.KeepAlive(s)
-	var t cmp.Token
-	err := s.h.call(func(p *cmp.Semaphore) (ret cmp.Ret) {
-		t, ret = p.Token()
-		return ret
-	})
-	return Token(t), err
+	return tokenOf(s.h, (*cmp.Semaphore).Token)
 }
 
 // Acquire waits for a permit and takes it.
@@ -55,7 +51,7 @@ func (s *Semaphore) TryAcquire(timeout time.Duration) error {
 	return err
 }
 
-// Release gives n permits; ErrOverflow if that were more than the limit, and nothing is changed.
+// Release gives n permits; ErrOverflow if that were more than the most, and nothing is changed.
 func (s *Semaphore) Release(n uint32) error {
 	defer runtime.KeepAlive(s)
 	return s.h.call(func(p *cmp.Semaphore) cmp.Ret { return p.Release(n) })
@@ -64,11 +60,7 @@ func (s *Semaphore) Release(n uint32) error {
 // Value is the number of permits at this moment.
 func (s *Semaphore) Value() (value uint32, err error) {
 	defer runtime.KeepAlive(s)
-	err = s.h.call(func(p *cmp.Semaphore) (ret cmp.Ret) {
-		value, ret = p.Value()
-		return ret
-	})
-	return value, err
+	return ask(s.h, (*cmp.Semaphore).Value)
 }
 
 // Close drops this process's handle.

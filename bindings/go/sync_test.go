@@ -50,7 +50,7 @@ func hold(c *mp.Call) error {
 	if _, err := lock.Acquire(context.Background()); err != nil {
 		return err
 	}
-	return syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	return die()
 }
 
 func lockOf(raw []byte) (*mp.Lock, error) {
@@ -101,16 +101,10 @@ func TestLockBetweenProcesses(t *testing.T) {
 	lockToken, cellToken := must[mp.Token](t)(lock.Token()), must[mp.Token](t)(cell.Token())
 	var running []*mp.Process
 	for range 3 {
-		p := must[*mp.Process](t)(mp.NewProcess(mp.ProcessOptions{}, "count", lockToken[:], cellToken[:]))
-		defer p.Close()
-		ok(t, p.Start())
-		running = append(running, p)
+		running = append(running, start(t, "count", lockToken[:], cellToken[:]))
 	}
 	for _, p := range running {
-		ok(t, p.Join(ctx))
-		if code := must[int](t)(p.ExitCode()); code != 0 {
-			t.Fatalf("exit code %d", code)
-		}
+		exits(t, p, 0)
 	}
 	if n := must[int](t)(mp.GetValue[int](ctx, cell)); n != 600 {
 		t.Fatalf("counted %d", n)
@@ -122,10 +116,7 @@ func TestOwnerDeath(t *testing.T) {
 	lock := must[*mp.Lock](t)(mp.NewLock())
 	defer lock.Close()
 	token := must[mp.Token](t)(lock.Token())
-	p := must[*mp.Process](t)(mp.NewProcess(mp.ProcessOptions{}, "hold", token[:]))
-	defer p.Close()
-	ok(t, p.Start())
-	ok(t, p.Join(ctx))
+	exits(t, start(t, "hold", token[:]), -int(syscall.SIGKILL))
 	if died := must[bool](t)(lock.Acquire(ctx)); !died {
 		t.Fatal("not told of the dead owner")
 	}
@@ -158,7 +149,7 @@ func TestWaitsEnd(t *testing.T) {
 
 func TestSemaphore(t *testing.T) {
 	ctx := watchdog(t)
-	s := must[*mp.Semaphore](t)(mp.NewSemaphore(1, 2))
+	s := must[*mp.Semaphore](t)(mp.NewSemaphore(1, mp.SemaphoreOptions{Max: 2}))
 	defer s.Close()
 	ok(t, s.Acquire(ctx))
 	want(t, s.TryAcquire(0), mp.ErrTimeout)

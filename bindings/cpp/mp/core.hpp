@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <string>
 #include <string_view>
 
 namespace mp {
@@ -55,6 +56,13 @@ T *make(Call &&call) {
     return out;
 }
 
+/// A name as C takes it.
+inline const char *c_name(const std::string &name) {
+    if (name.find('\0') != std::string::npos)
+        throw error(status::invalid, "a name has no NUL in it");
+    return name.c_str();
+}
+
 inline mp_slice slice(bytes b) noexcept { return {b.data(), b.size()}; }
 
 inline bytes view(const mp_slice &s) noexcept {
@@ -71,6 +79,9 @@ class timeout {
 
     /// In nanoseconds, as the C calls take it.
     [[nodiscard]] constexpr std::int64_t count() const noexcept { return ns_; }
+
+    /// What is left of it, if it began at `start`.
+    [[nodiscard]] timeout since(std::chrono::steady_clock::time_point start) const noexcept;
 
     [[nodiscard]] static constexpr timeout infinite() noexcept { return timeout(); }
 
@@ -92,6 +103,12 @@ class timeout {
     std::int64_t ns_;
 };
 
+inline timeout timeout::since(std::chrono::steady_clock::time_point start) const noexcept {
+    if (ns_ == MP_FOREVER)
+        return *this;
+    return std::chrono::nanoseconds(ns_) - (std::chrono::steady_clock::now() - start);
+}
+
 /// Waits until it is done.
 inline constexpr timeout forever = timeout::infinite();
 
@@ -106,6 +123,32 @@ inline void keep(const token &t) { detail::check(mp_token_keep(&t)); }
 
 /// Ends a `keep`; any process may.
 inline void drop(const token &t) { detail::check(mp_token_drop(&t)); }
+
+namespace detail {
+
+/// The handle's token, by its kind's C call.
+template <class T>
+token token_of(mp_status (*call)(const T *, mp_token *), const T *handle) {
+    token t{};
+    check(call(handle, &t));
+    return t;
+}
+
+/// A handle of the object that the token names, by its kind's C call.
+template <class T>
+T *find(mp_status (*call)(const mp_token *, T **), const token &t) {
+    return make<T>([&](T **out) { return call(&t, out); });
+}
+
+/// The handle's descriptor, by its kind's C call.
+template <class T>
+int descriptor(mp_status (*call)(T *, std::int32_t *), T *handle) {
+    std::int32_t fd = -1;
+    check(call(handle, &fd));
+    return fd;
+}
+
+} // namespace detail
 
 /// Owned bytes, in shared memory where they came from there. The owner may write them.
 class buffer : public detail::owner<mp_buffer, mp_buffer_free> {

@@ -174,6 +174,13 @@ inline mp::status check(mp_status s) {
     return static_cast<mp::status>(s);
 }
 
+/// Whether a wait was done in time; throws on any other failure.
+inline bool in_time(mp::status s) {
+    if (s == mp::status::timeout)
+        return false;
+    return succeeded(check(static_cast<mp_status>(s)));
+}
+
 inline task_failure to_failure(const mp_task_error &e) {
     task_failure f;
     f.index = e.index;

@@ -9,25 +9,30 @@
 
 namespace mp {
 
+/// Queue options with the library's defaults, to be changed and given to `mp::queue`. At most `maxsize` messages at a
+/// time; 0 and less: no limit.
+[[nodiscard]] inline mp_queue_options queue_options(std::int64_t maxsize = 0) noexcept {
+    mp_queue_options o;
+    mp_queue_options_init(&o);
+    o.maxsize = maxsize;
+    return o;
+}
+
 /// Many producers, many consumers. After `close`, puts answer `closed` at once; gets drain the queue and then answer
 /// it.
 class queue : public detail::owner<mp_queue, mp_queue_free> {
   public:
     /// At most `maxsize` messages at a time; 0 and less: no limit.
-    explicit queue(std::int64_t maxsize = 0) : queue(with_maxsize(maxsize)) {}
+    explicit queue(std::int64_t maxsize = 0) : queue(queue_options(maxsize)) {}
     explicit queue(const mp_queue_options &options)
         : owner(adopt, detail::make<mp_queue>([&](mp_queue **out) { return mp_queue_new(&options, out); })) {}
     using owner::owner;
 
     [[nodiscard]] static queue from_token(const mp::token &t) {
-        return queue(adopt, detail::make<mp_queue>([&](mp_queue **out) { return mp_queue_from_token(&t, out); }));
+        return queue(adopt, detail::find(mp_queue_from_token, t));
     }
 
-    [[nodiscard]] mp::token token() const {
-        mp::token t{};
-        detail::check(mp_queue_token(native(), &t));
-        return t;
-    }
+    [[nodiscard]] mp::token token() const { return detail::token_of(mp_queue_token, native()); }
 
     /// Copies a message in: text as its characters, anything else as its codec says. Waits while the queue is full;
     /// when the timeout runs out, throws `full`.
@@ -96,13 +101,6 @@ class queue : public detail::owner<mp_queue, mp_queue_free> {
   private:
     mp_status put_slice(const mp_slice &s, timeout t) noexcept {
         return mp_queue_put(native(), s.data, s.len, t.count());
-    }
-
-    static mp_queue_options with_maxsize(std::int64_t maxsize) noexcept {
-        mp_queue_options o;
-        mp_queue_options_init(&o);
-        o.maxsize = maxsize;
-        return o;
     }
 };
 

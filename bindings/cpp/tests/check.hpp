@@ -62,6 +62,16 @@ void each_start(const char *name, Test &&test) {
     }
 }
 
+/// A running process of that function.
+template <auto Fn, class... Args>
+mp::process start(mp::start_method m, const Args &...args) {
+    mp::process_options options;
+    options.method = m;
+    mp::process p = mp::process::with<Fn>(options, args...);
+    p.start();
+    return p;
+}
+
 } // namespace check
 
 #endif

@@ -79,10 +79,7 @@ void lengths(mp::token in_token, mp::token out_token) {
 void between_processes(mp::start_method m) {
     mp::queue in(4);
     mp::queue out;
-    mp::process_options options;
-    options.method = m;
-    mp::process child = mp::process::with<&lengths>(options, in.token(), out.token());
-    child.start();
+    mp::process child = check::start<&lengths>(m, in.token(), out.token());
     for (std::size_t n = 0; n < 300; ++n)
         in.put(std::string(n * 37, 'l'));
     in.close();

@@ -13,17 +13,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-mp::process start(mp::process p) {
-    p.start();
-    return p;
-}
-
-mp::process_options by(mp::start_method m) {
-    mp::process_options o;
-    o.method = m;
-    return o;
-}
-
 /// Increments a number that only the lock guards: it lies in a queue of one message.
 void count_up(mp::token lock_token, mp::token cell_token, int times) {
     mp::lock lock = mp::lock::from_token(lock_token);
@@ -41,7 +30,7 @@ void exclusion(mp::start_method m) {
     cell.put(0);
     std::vector<mp::process> children;
     for (int i = 0; i < 3; ++i) {
-        children.push_back(start(mp::process::with<&count_up>(by(m), shared.token(), cell.token(), 200)));
+        children.push_back(check::start<&count_up>(m, shared.token(), cell.token(), 200));
     }
     for (mp::process &child : children) {
         child.join();
@@ -58,7 +47,7 @@ void die_holding(mp::token t) {
 
 void owner_death(mp::start_method m) {
     mp::lock lock;
-    mp::process child = start(mp::process::with<&die_holding>(by(m), lock.token()));
+    mp::process child = check::start<&die_holding>(m, lock.token());
     child.join();
     CHECK(child.exitcode() == -SIGKILL);
     CHECK(lock.acquire() == mp::status::owner_dead);
@@ -101,7 +90,7 @@ void release_one(mp::token t) { mp::semaphore::from_token(t).post(); }
 void semaphores(mp::start_method m) {
     mp::semaphore s(0);
     CHECK(s.try_acquire() == mp::status::timeout);
-    mp::process child = start(mp::process::with<&release_one>(by(m), s.token()));
+    mp::process child = check::start<&release_one>(m, s.token());
     s.acquire();
     child.join();
     CHECK(s.value() == 0);

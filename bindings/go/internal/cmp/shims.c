@@ -57,6 +57,27 @@ cmp_ret cmp_token_keep(const mp_token *t) { return answer(mp_token_keep(t)); }
 
 cmp_ret cmp_token_drop(const mp_token *t) { return answer(mp_token_drop(t)); }
 
+#define OBJECT(kind)                                                                                                   \
+    cmp_ret cmp_##kind##_from_token(const mp_token *t) {                                                               \
+        mp_##kind *out = NULL;                                                                                         \
+        mp_status s = mp_##kind##_from_token(t, &out);                                                                 \
+        return answer_ptr(s, out);                                                                                     \
+    }                                                                                                                  \
+    cmp_ret cmp_##kind##_token(const mp_##kind *object, mp_token *out) {                                               \
+        return answer(mp_##kind##_token(object, out));                                                                 \
+    }
+
+OBJECT(lock)
+OBJECT(rlock)
+OBJECT(semaphore)
+OBJECT(event)
+OBJECT(barrier)
+OBJECT(condition)
+OBJECT(value)
+OBJECT(array)
+OBJECT(shared_memory)
+OBJECT(queue)
+
 // Lock.
 
 cmp_ret cmp_lock_new(void) {
@@ -64,14 +85,6 @@ cmp_ret cmp_lock_new(void) {
     mp_status s = mp_lock_new(&out);
     return answer_ptr(s, out);
 }
-
-cmp_ret cmp_lock_from_token(const mp_token *t) {
-    mp_lock *out = NULL;
-    mp_status s = mp_lock_from_token(t, &out);
-    return answer_ptr(s, out);
-}
-
-cmp_ret cmp_lock_token(const mp_lock *l, mp_token *out) { return answer(mp_lock_token(l, out)); }
 
 cmp_ret cmp_lock_acquire(mp_lock *l, int64_t timeout, mp_cancel *c) {
     mp_status s = obey(c);
@@ -88,24 +101,39 @@ cmp_ret cmp_lock_owner(mp_lock *l) {
     return answer_num(s, (uint64_t)pid);
 }
 
+// Recursive lock.
+
+cmp_ret cmp_rlock_new(void) {
+    mp_rlock *out = NULL;
+    mp_status s = mp_rlock_new(&out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_rlock_acquire_as(mp_rlock *l, uint64_t owner, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_rlock_acquire_as(l, owner, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_rlock_release_as(mp_rlock *l, uint64_t owner) { return answer(mp_rlock_release_as(l, owner)); }
+
 // Semaphore.
 
-cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max) {
+static mp_semaphore_options semaphore_options(uint32_t max, bool robust) {
     mp_semaphore_options o;
     mp_semaphore_options_init(&o);
     o.max = max;
+    o.robust = robust;
+    return o;
+}
+
+cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max, bool robust) {
+    mp_semaphore_options o = semaphore_options(max, robust);
     mp_semaphore *out = NULL;
     mp_status s = mp_semaphore_new(value, &o, &out);
     return answer_ptr(s, out);
 }
-
-cmp_ret cmp_semaphore_from_token(const mp_token *t) {
-    mp_semaphore *out = NULL;
-    mp_status s = mp_semaphore_from_token(t, &out);
-    return answer_ptr(s, out);
-}
-
-cmp_ret cmp_semaphore_token(const mp_semaphore *sem, mp_token *out) { return answer(mp_semaphore_token(sem, out)); }
 
 cmp_ret cmp_semaphore_acquire(mp_semaphore *sem, int64_t timeout, mp_cancel *c) {
     mp_status s = obey(c);
@@ -122,24 +150,166 @@ cmp_ret cmp_semaphore_value(mp_semaphore *sem) {
     return answer_num(s, n);
 }
 
+// Event.
+
+cmp_ret cmp_event_new(void) {
+    mp_event *out = NULL;
+    mp_status s = mp_event_new(&out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_event_set(mp_event *e) { return answer(mp_event_set(e)); }
+
+cmp_ret cmp_event_clear(mp_event *e) { return answer(mp_event_clear(e)); }
+
+cmp_ret cmp_event_is_set(mp_event *e) {
+    bool set = false;
+    mp_status s = mp_event_is_set(e, &set);
+    return answer_num(s, set);
+}
+
+cmp_ret cmp_event_wait(mp_event *e, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_event_wait(e, timeout);
+    return disobey(c, answer(s));
+}
+
+// Barrier.
+
+cmp_ret cmp_barrier_new(uint32_t parties) {
+    mp_barrier *out = NULL;
+    mp_status s = mp_barrier_new(parties, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_barrier_wait(mp_barrier *b, int64_t timeout, mp_cancel *c) {
+    uint32_t index = 0;
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_barrier_wait(b, timeout, &index);
+    return disobey(c, answer_num(s, index));
+}
+
+cmp_ret cmp_barrier_reset(mp_barrier *b) { return answer(mp_barrier_reset(b)); }
+
+cmp_ret cmp_barrier_abort(mp_barrier *b) { return answer(mp_barrier_abort(b)); }
+
+cmp_ret cmp_barrier_parties(mp_barrier *b) {
+    uint32_t n = 0;
+    mp_status s = mp_barrier_parties(b, &n);
+    return answer_num(s, n);
+}
+
+cmp_ret cmp_barrier_waiting(mp_barrier *b) {
+    uint32_t n = 0;
+    mp_status s = mp_barrier_waiting(b, &n);
+    return answer_num(s, n);
+}
+
+cmp_ret cmp_barrier_broken(mp_barrier *b) {
+    bool broken = false;
+    mp_status s = mp_barrier_broken(b, &broken);
+    return answer_num(s, broken);
+}
+
+// Condition.
+
+cmp_ret cmp_condition_new(mp_lock *l) {
+    mp_condition *out = NULL;
+    mp_status s = mp_condition_new_with_lock(l, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_condition_acquire(mp_condition *d, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_condition_acquire(d, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_condition_release(mp_condition *d) { return answer(mp_condition_release(d)); }
+
+cmp_ret cmp_condition_wait(mp_condition *d, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_condition_wait(d, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_condition_notify(mp_condition *d, uint32_t n) { return answer(mp_condition_notify(d, n)); }
+
+cmp_ret cmp_condition_notify_all(mp_condition *d) { return answer(mp_condition_notify_all(d)); }
+
+// Value.
+
+cmp_ret cmp_value_new(size_t size, const void *init, int32_t lock) {
+    mp_value *out = NULL;
+    mp_status s = mp_value_new(size, init, lock, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_value_acquire_as(mp_value *v, uint64_t owner, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_value_acquire_as(v, owner, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_value_release_as(mp_value *v, uint64_t owner) { return answer(mp_value_release_as(v, owner)); }
+
+// Array.
+
+cmp_ret cmp_array_new(size_t elem_size, size_t count, int32_t lock, bool huge_pages) {
+    mp_array_options o;
+    mp_array_options_init(&o);
+    o.lock = lock;
+    o.huge_pages = huge_pages;
+    mp_array *out = NULL;
+    mp_status s = mp_array_new_with(elem_size, count, NULL, &o, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_array_acquire_as(mp_array *a, uint64_t owner, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_array_acquire_as(a, owner, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_array_release_as(mp_array *a, uint64_t owner) { return answer(mp_array_release_as(a, owner)); }
+
+// Shared memory.
+
+cmp_ret cmp_shared_memory_create(const char *name, size_t size) {
+    mp_shared_memory *out = NULL;
+    mp_status s = mp_shared_memory_create(name, size, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_shared_memory_open(const char *name) {
+    mp_shared_memory *out = NULL;
+    mp_status s = mp_shared_memory_open(name, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_shared_memory_unlink(const char *name) { return answer(mp_shared_memory_unlink(name)); }
+
 // Queue.
 
-cmp_ret cmp_queue_new(int64_t maxsize) {
+static mp_queue_options queue_options(int64_t maxsize) {
     mp_queue_options o;
     mp_queue_options_init(&o);
     o.maxsize = maxsize;
+    return o;
+}
+
+cmp_ret cmp_queue_new(int64_t maxsize) {
+    mp_queue_options o = queue_options(maxsize);
     mp_queue *out = NULL;
     mp_status s = mp_queue_new(&o, &out);
     return answer_ptr(s, out);
 }
-
-cmp_ret cmp_queue_from_token(const mp_token *t) {
-    mp_queue *out = NULL;
-    mp_status s = mp_queue_from_token(t, &out);
-    return answer_ptr(s, out);
-}
-
-cmp_ret cmp_queue_token(const mp_queue *q, mp_token *out) { return answer(mp_queue_token(q, out)); }
 
 cmp_ret cmp_queue_put(mp_queue *q, const void *data, size_t len, int64_t timeout, mp_cancel *c) {
     mp_status s = obey(c);
@@ -176,6 +346,82 @@ cmp_ret cmp_queue_size(mp_queue *q) {
 }
 
 cmp_ret cmp_queue_close(mp_queue *q) { return answer(mp_queue_close(q)); }
+
+// Arena.
+
+cmp_ret cmp_arena_open(const char *name, const cmp_arena_how *how) {
+    mp_arena_options o;
+    mp_arena_options_init(&o);
+    o.capacity = how->capacity;
+    if (how->mode != 0)
+        o.mode = how->mode;
+    if (how->uid_given)
+        o.uid = how->uid;
+    o.must_exist = how->must_exist;
+    mp_arena *out = NULL;
+    mp_status s = mp_arena_open(name, &o, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_queue(mp_arena *a, const char *name, bool make, int64_t maxsize) {
+    mp_queue_options o = queue_options(maxsize);
+    mp_queue *out = NULL;
+    mp_status s = mp_arena_queue(a, name, make ? &o : NULL, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_lock(mp_arena *a, const char *name) {
+    mp_lock *out = NULL;
+    mp_status s = mp_arena_lock(a, name, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_rlock(mp_arena *a, const char *name) {
+    mp_rlock *out = NULL;
+    mp_status s = mp_arena_rlock(a, name, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_semaphore(mp_arena *a, const char *name, uint32_t value, uint32_t max, bool robust) {
+    mp_semaphore_options o = semaphore_options(max, robust);
+    mp_semaphore *out = NULL;
+    mp_status s = mp_arena_semaphore(a, name, value, &o, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_condition(mp_arena *a, const char *name, mp_lock *l) {
+    mp_condition *out = NULL;
+    mp_status s = mp_arena_condition_with_lock(a, name, l, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_barrier(mp_arena *a, const char *name, uint32_t parties) {
+    mp_barrier *out = NULL;
+    mp_status s = mp_arena_barrier(a, name, parties, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_value(mp_arena *a, const char *name, size_t size, const void *init, int32_t lock) {
+    mp_value *out = NULL;
+    mp_status s = mp_arena_value(a, name, size, init, lock, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_array(mp_arena *a, const char *name, size_t elem_size, size_t count, int32_t lock) {
+    mp_array *out = NULL;
+    mp_status s = mp_arena_array(a, name, elem_size, count, NULL, lock, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_event(mp_arena *a, const char *name) {
+    mp_event *out = NULL;
+    mp_status s = mp_arena_event(a, name, &out);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_arena_remove(mp_arena *a, const char *name) { return answer(mp_arena_remove(a, name)); }
+
+cmp_ret cmp_arena_unlink(const char *name) { return answer(mp_arena_unlink(name)); }
 
 // Process.
 

@@ -33,6 +33,13 @@ typedef struct cmp_submit {
     bool progress;
 } cmp_submit;
 
+// How to open an arena; zeros are the defaults, but for the user where one is given.
+typedef struct cmp_arena_how {
+    uint64_t capacity;
+    uint32_t mode, uid;
+    bool uid_given, must_exist;
+} cmp_arena_how;
+
 cmp_ret cmp_main_init(int argc, char **argv);
 cmp_ret cmp_register(const char *name);
 cmp_ret cmp_cancel_new(void);
@@ -41,28 +48,88 @@ cmp_ret cmp_cancel_reset(mp_cancel *c);
 cmp_ret cmp_token_keep(const mp_token *t);
 cmp_ret cmp_token_drop(const mp_token *t);
 
+// What every kind of shared object has.
+#define CMP_OBJECT(kind)                                                                                               \
+    cmp_ret cmp_##kind##_from_token(const mp_token *t);                                                                \
+    cmp_ret cmp_##kind##_token(const mp_##kind *object, mp_token *out)
+
+CMP_OBJECT(lock);
+CMP_OBJECT(rlock);
+CMP_OBJECT(semaphore);
+CMP_OBJECT(event);
+CMP_OBJECT(barrier);
+CMP_OBJECT(condition);
+CMP_OBJECT(value);
+CMP_OBJECT(array);
+CMP_OBJECT(shared_memory);
+CMP_OBJECT(queue);
+
 cmp_ret cmp_lock_new(void);
-cmp_ret cmp_lock_from_token(const mp_token *t);
-cmp_ret cmp_lock_token(const mp_lock *l, mp_token *out);
 cmp_ret cmp_lock_acquire(mp_lock *l, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_lock_release(mp_lock *l);
 cmp_ret cmp_lock_owner(mp_lock *l);
 
-cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max);
-cmp_ret cmp_semaphore_from_token(const mp_token *t);
-cmp_ret cmp_semaphore_token(const mp_semaphore *s, mp_token *out);
+cmp_ret cmp_rlock_new(void);
+cmp_ret cmp_rlock_acquire_as(mp_rlock *l, uint64_t owner, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_rlock_release_as(mp_rlock *l, uint64_t owner);
+
+cmp_ret cmp_semaphore_new(uint32_t value, uint32_t max, bool robust);
 cmp_ret cmp_semaphore_acquire(mp_semaphore *s, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_semaphore_release(mp_semaphore *s, uint32_t n);
 cmp_ret cmp_semaphore_value(mp_semaphore *s);
 
+cmp_ret cmp_event_new(void);
+cmp_ret cmp_event_set(mp_event *e);
+cmp_ret cmp_event_clear(mp_event *e);
+cmp_ret cmp_event_is_set(mp_event *e);
+cmp_ret cmp_event_wait(mp_event *e, int64_t timeout, mp_cancel *c);
+
+cmp_ret cmp_barrier_new(uint32_t parties);
+cmp_ret cmp_barrier_wait(mp_barrier *b, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_barrier_reset(mp_barrier *b);
+cmp_ret cmp_barrier_abort(mp_barrier *b);
+cmp_ret cmp_barrier_parties(mp_barrier *b);
+cmp_ret cmp_barrier_waiting(mp_barrier *b);
+cmp_ret cmp_barrier_broken(mp_barrier *b);
+
+cmp_ret cmp_condition_new(mp_lock *l);
+cmp_ret cmp_condition_acquire(mp_condition *d, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_condition_release(mp_condition *d);
+cmp_ret cmp_condition_wait(mp_condition *d, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_condition_notify(mp_condition *d, uint32_t n);
+cmp_ret cmp_condition_notify_all(mp_condition *d);
+
+cmp_ret cmp_value_new(size_t size, const void *init, int32_t lock);
+cmp_ret cmp_value_acquire_as(mp_value *v, uint64_t owner, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_value_release_as(mp_value *v, uint64_t owner);
+
+cmp_ret cmp_array_new(size_t elem_size, size_t count, int32_t lock, bool huge_pages);
+cmp_ret cmp_array_acquire_as(mp_array *a, uint64_t owner, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_array_release_as(mp_array *a, uint64_t owner);
+
+cmp_ret cmp_shared_memory_create(const char *name, size_t size);
+cmp_ret cmp_shared_memory_open(const char *name);
+cmp_ret cmp_shared_memory_unlink(const char *name);
+
 cmp_ret cmp_queue_new(int64_t maxsize);
-cmp_ret cmp_queue_from_token(const mp_token *t);
-cmp_ret cmp_queue_token(const mp_queue *q, mp_token *out);
 cmp_ret cmp_queue_put(mp_queue *q, const void *data, size_t len, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_queue_get(mp_queue *q, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_queue_get_into(mp_queue *q, void *data, size_t cap, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_queue_size(mp_queue *q);
 cmp_ret cmp_queue_close(mp_queue *q);
+
+cmp_ret cmp_arena_open(const char *name, const cmp_arena_how *how);
+cmp_ret cmp_arena_queue(mp_arena *a, const char *name, bool make, int64_t maxsize);
+cmp_ret cmp_arena_lock(mp_arena *a, const char *name);
+cmp_ret cmp_arena_rlock(mp_arena *a, const char *name);
+cmp_ret cmp_arena_semaphore(mp_arena *a, const char *name, uint32_t value, uint32_t max, bool robust);
+cmp_ret cmp_arena_condition(mp_arena *a, const char *name, mp_lock *l);
+cmp_ret cmp_arena_barrier(mp_arena *a, const char *name, uint32_t parties);
+cmp_ret cmp_arena_value(mp_arena *a, const char *name, size_t size, const void *init, int32_t lock);
+cmp_ret cmp_arena_array(mp_arena *a, const char *name, size_t elem_size, size_t count, int32_t lock);
+cmp_ret cmp_arena_event(mp_arena *a, const char *name);
+cmp_ret cmp_arena_remove(mp_arena *a, const char *name);
+cmp_ret cmp_arena_unlink(const char *name);
 
 cmp_ret cmp_process_new(const mp_slice *args, size_t nargs, const char *name, bool daemon, int32_t start);
 cmp_ret cmp_process_start(mp_process *p);

@@ -37,9 +37,39 @@ func (l *Lock) Owner() (int, Ret) {
 // Free is mp_lock_free.
 func (l *Lock) Free() { C.mp_lock_free(l.c()) }
 
+// RLockNew is mp_rlock_new.
+func RLockNew() (*RLock, Ret) {
+	r := C.cmp_rlock_new()
+	return (*RLock)(r.ptr), take(r)
+}
+
+// RLockFromToken is mp_rlock_from_token.
+func RLockFromToken(t *Token) (*RLock, Ret) {
+	r := C.cmp_rlock_from_token(t.c())
+	return (*RLock)(r.ptr), take(r)
+}
+
+// Token is mp_rlock_token.
+func (l *RLock) Token() (Token, Ret) {
+	return tokenOf(func(out *C.mp_token) C.cmp_ret { return C.cmp_rlock_token(l.c(), out) })
+}
+
+// AcquireAs is mp_rlock_acquire_as under a cancel, which may be nil.
+func (l *RLock) AcquireAs(owner uint64, timeout int64, c *Cancel) Ret {
+	return take(C.cmp_rlock_acquire_as(l.c(), C.uint64_t(owner), C.int64_t(timeout), c.c()))
+}
+
+// ReleaseAs is mp_rlock_release_as.
+func (l *RLock) ReleaseAs(owner uint64) Ret {
+	return take(C.cmp_rlock_release_as(l.c(), C.uint64_t(owner)))
+}
+
+// Free is mp_rlock_free.
+func (l *RLock) Free() { C.mp_rlock_free(l.c()) }
+
 // SemaphoreNew is mp_semaphore_new.
-func SemaphoreNew(value, limit uint32) (*Semaphore, Ret) {
-	r := C.cmp_semaphore_new(C.uint32_t(value), C.uint32_t(limit))
+func SemaphoreNew(value, limit uint32, robust bool) (*Semaphore, Ret) {
+	r := C.cmp_semaphore_new(C.uint32_t(value), C.uint32_t(limit), C.bool(robust))
 	return (*Semaphore)(r.ptr), take(r)
 }
 
