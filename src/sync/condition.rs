@@ -119,11 +119,7 @@ impl ConditionCell {
                 let owner = Owner::of_word(owner);
                 owner != arena.me() && arena.investigate(owner)
             };
-            if self
-                .nodes(arena)
-                .filter_map(Node::notified_owner)
-                .fold(false, |found, owner| died(owner) || found)
-            {
+            if self.nodes(arena).filter_map(Node::notified_owner).filter(|owner| died(*owner)).count() > 0 {
                 arena.settle_pending();
             }
         }
