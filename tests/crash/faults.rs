@@ -109,8 +109,24 @@ impl Kills {
 
     /// Three deaths in a row: a process in the middle of its work, who settles it, and who settles that.
     fn chains(self) {
-        let places = points(&["arena.", "slot.", "fork."]);
-        let settlers = points(&["arena.", "death."]);
+        // What the victim and the settlers do comes by no others.
+        let elsewhere = [
+            "arena.open",
+            "arena.name",
+            "arena.unname",
+            "arena.link",
+            "arena.part",
+            "arena.keep",
+            "arena.unkeep",
+            "arena.trim",
+            "arena.inherit",
+        ];
+        let passed = |prefixes: &[&str]| {
+            let mut found = points(prefixes);
+            found.retain(|name| !elsewhere.iter().any(|prefix| name.starts_with(prefix)));
+            found
+        };
+        let (places, settlers) = (passed(&["arena.", "slot.", "fork."]), passed(&["arena.", "death."]));
         let (mut trials, mut deaths) = (0, Words::new());
         for (i, first) in places.iter().enumerate() {
             for (k, second) in settlers.iter().enumerate() {
