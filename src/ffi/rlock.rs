@@ -1,12 +1,12 @@
 //! Recursive locks.
 
 use super::guard::{guard, guard_new};
-use super::handle::{self, Handle, Kind};
+use super::handle::{self, Handle, Kind, Quick};
 use super::status::{mp_status, MP_OK};
 use super::token::read_token;
 use super::types::{mp_token, Out};
-use crate::error::Result;
-use crate::sync::{RLock, Who};
+use crate::arena::Near;
+use crate::sync::{RLock, RLockCell, Who};
 use crate::sys::clock::Deadline;
 
 /// A recursive lock that processes share. It belongs to the thread that acquired it, which may acquire it again and
@@ -23,6 +23,14 @@ pub struct mp_rlock {
 impl Handle for mp_rlock {
     type Core = RLock;
     const KIND: Kind = Kind::RLock;
+    fn near(core: &RLock) -> Option<Near<()>> {
+        Some(core.near().erased())
+    }
+}
+
+// SAFETY: `near` is that of an RLockCell; cells of objects are never unmapped.
+unsafe impl Quick for mp_rlock {
+    type Body = RLockCell;
 }
 
 /// Makes a free recursive lock.
@@ -47,7 +55,7 @@ pub unsafe extern "C" fn mp_rlock_new(out: *mut *mut mp_rlock) -> mp_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_rlock_acquire(rlock: *mut mp_rlock, timeout: i64) -> mp_status {
     // SAFETY: the header asks that nobody frees the handle meanwhile.
-    acquire(|| unsafe { handle::get(rlock, "rlock") }, Who::this_thread(), timeout)
+    unsafe { acquire(rlock, Who::this_thread(), timeout) }
 }
 
 /// Releases the lock once, for this thread has it. It is free after as many releases as acquisitions.
@@ -59,7 +67,7 @@ pub unsafe extern "C" fn mp_rlock_acquire(rlock: *mut mp_rlock, timeout: i64) ->
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_rlock_release(rlock: *mut mp_rlock) -> mp_status {
     // SAFETY: the header asks that nobody frees the handle meanwhile.
-    release(|| unsafe { handle::get(rlock, "rlock") }, Who::this_thread())
+    unsafe { release(rlock, Who::this_thread()) }
 }
 
 /// Acquires the lock for an owner that the caller names, in place of this thread: whichever thread of this process calls
@@ -72,7 +80,7 @@ pub unsafe extern "C" fn mp_rlock_release(rlock: *mut mp_rlock) -> mp_status {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_rlock_acquire_as(rlock: *mut mp_rlock, owner: u64, timeout: i64) -> mp_status {
     // SAFETY: the header asks that nobody frees the handle meanwhile.
-    acquire(|| unsafe { handle::get(rlock, "rlock") }, Who::named(owner), timeout)
+    unsafe { acquire(rlock, Who::named(owner), timeout) }
 }
 
 /// Releases the lock once, for the named owner has it: see `mp_rlock_acquire_as`.
@@ -83,23 +91,49 @@ pub unsafe extern "C" fn mp_rlock_acquire_as(rlock: *mut mp_rlock, owner: u64, t
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_rlock_release_as(rlock: *mut mp_rlock, owner: u64) -> mp_status {
     // SAFETY: the header asks that nobody frees the handle meanwhile.
-    release(|| unsafe { handle::get(rlock, "rlock") }, Who::named(owner))
+    unsafe { release(rlock, Who::named(owner)) }
 }
 
-#[inline]
-fn acquire<'a>(lock: impl Fn() -> Result<&'a RLock>, who: Who, timeout: i64) -> mp_status {
-    if lock().is_ok_and(|lock| lock.acquire_free(who)) {
+/// For a thread or a named owner.
+///
+/// # Safety
+/// The handle is not freed meanwhile.
+#[inline(always)]
+unsafe fn acquire(rlock: *mut mp_rlock, who: Who, timeout: i64) -> mp_status {
+    // SAFETY: by the contract.
+    if unsafe { handle::quickly(rlock, |rlock| rlock.acquire_free(who)) } {
         return MP_OK;
     }
-    guard(|| lock()?.acquire(who, Deadline::after(timeout)))
+    // SAFETY: as above.
+    unsafe { acquire_slowly(rlock, who, timeout) }
 }
 
-#[inline]
-fn release<'a>(lock: impl Fn() -> Result<&'a RLock>, who: Who) -> mp_status {
-    if lock().is_ok_and(|lock| lock.release_held(who)) {
+#[cold]
+#[inline(never)]
+unsafe fn acquire_slowly(rlock: *mut mp_rlock, who: Who, timeout: i64) -> mp_status {
+    // SAFETY: as for `acquire`.
+    guard(|| unsafe { handle::get(rlock, "rlock") }?.acquire(who, Deadline::after(timeout)))
+}
+
+/// For a thread or a named owner.
+///
+/// # Safety
+/// The handle is not freed meanwhile.
+#[inline(always)]
+unsafe fn release(rlock: *mut mp_rlock, who: Who) -> mp_status {
+    // SAFETY: by the contract.
+    if unsafe { handle::quickly(rlock, |rlock| rlock.release_unwaited(who)) } {
         return MP_OK;
     }
-    guard(|| lock()?.release(who))
+    // SAFETY: as above.
+    unsafe { release_slowly(rlock, who) }
+}
+
+#[cold]
+#[inline(never)]
+unsafe fn release_slowly(rlock: *mut mp_rlock, who: Who) -> mp_status {
+    // SAFETY: as for `release`.
+    guard(|| unsafe { handle::get(rlock, "rlock") }?.release(who))
 }
 
 /// Writes the lock's token into `*out`.

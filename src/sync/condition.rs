@@ -115,11 +115,11 @@ impl ConditionCell {
     /// stretch of sleep it looks whether the others who were notified live.
     fn has_orphans(&self, arena: &Arena, ticket: u64, waiter: &Waiter<'_>) -> bool {
         if waiter.slept_long() {
-            let died = |owner: u32| {
-                let owner = Owner::of_word(owner);
+            let died = |owner: &u32| {
+                let owner = Owner::of_word(*owner);
                 owner != arena.me() && arena.investigate(owner)
             };
-            if self.nodes(arena).filter_map(Node::notified_owner).filter(|owner| died(*owner)).count() > 0 {
+            if self.nodes(arena).filter_map(Node::notified_owner).filter(died).count() > 0 {
                 arena.settle_pending();
             }
         }

@@ -279,3 +279,18 @@ fn a_condition_knows_its_lock_by_its_token() {
     own.release().unwrap();
     assert_eq!(same.release().unwrap_err().status(), Status::NotOwner);
 }
+
+#[test]
+fn a_named_condition_keeps_to_its_lock() {
+    let arena = crate::arena::Arena::get().unwrap();
+    let (lock, other) = (RLock::new().unwrap(), RLock::new().unwrap());
+    let name = b"a_named_condition_keeps_to_its_lock";
+    let first = Condition::named(arena, name, Some(&lock)).unwrap();
+    let second = Condition::named(arena, name, Some(&lock)).unwrap();
+    first.acquire(Deadline::Now).unwrap();
+    second.notify_all().unwrap();
+    second.release().unwrap();
+    for wrong in [None, Some(&other)] {
+        assert_eq!(Condition::named(arena, name, wrong).unwrap_err().status(), Status::Exists);
+    }
+}

@@ -37,7 +37,7 @@ pub use self::{
     event::Event,
     lock::{Lock, LockCell},
     recursive::Who,
-    rlock::RLock,
+    rlock::{RLock, RLockCell},
     semaphore::{Semaphore, SemaphoreCell},
 };
 

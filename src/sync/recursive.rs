@@ -216,6 +216,19 @@ impl RecursiveWords {
         Some(true)
     }
 
+    /// Leaves once, if nobody waits for the lock; otherwise nothing has changed.
+    #[inline]
+    pub fn exit_unwaited(&self, me: u32, who: Who) -> bool {
+        match self.exit(me, who) {
+            Some(true) if !word::release_unwaited(&self.word, me) => {
+                // The word is still this process's.
+                self.holder.store(who.stamp(me), Ordering::Relaxed);
+                false
+            }
+            left => left.is_some(),
+        }
+    }
+
     /// The holder leaves altogether; the word is to be released now. How often it had entered beyond the first time.
     pub fn exit_fully(&self) -> u32 {
         let count = self.count.load(Ordering::Relaxed);

@@ -5,7 +5,7 @@ use super::recursive::{Entered, RecursiveWords, Who};
 use crate::arena::layout::shared;
 use crate::arena::wait;
 use crate::arena::word::{self, Acquired};
-use crate::arena::{object, Arena, Holder, ObjectHead, ObjectKind, Token};
+use crate::arena::{object, Arena, Holder, Near, ObjectHead, ObjectKind, Token};
 use crate::error::{Error, Result, Status};
 use crate::sys::clock::Deadline;
 use crate::sys::prim::Ordering;
@@ -38,21 +38,14 @@ impl RecursiveWords {
     /// Leaves the lock once.
     #[inline]
     pub fn release(&self, arena: &Arena, who: Who) -> Result<()> {
-        if self.leave(arena, who) {
-            Ok(())
-        } else {
-            Err(self.not_owner())
+        match self.exit(arena.me().bits(), who) {
+            Some(true) => {
+                wait::release(arena, &self.word);
+                Ok(())
+            }
+            Some(false) => Ok(()),
+            None => Err(self.not_owner()),
         }
-    }
-
-    /// Leaves the lock once. False if it is not the caller's.
-    #[inline]
-    fn leave(&self, arena: &Arena, who: Who) -> bool {
-        let left = self.exit(arena.me().bits(), who);
-        if left == Some(true) {
-            wait::release(arena, &self.word);
-        }
-        left.is_some()
     }
 
     #[cold]
@@ -80,13 +73,29 @@ pub(super) fn told(arena: &Arena, acquired: Acquired) -> Status {
 /// A recursive lock's words in the arena: what every turn touches shares a cache line with its head.
 #[repr(C)]
 #[derive(Debug)]
-pub(super) struct RLockCell {
+pub struct RLockCell {
     head: ObjectHead,
     pub(super) words: RecursiveWords,
 }
 
 shared!(RLockCell);
 object!(RLockCell, head, ObjectKind::RLock);
+
+impl Near<RLockCell> {
+    /// Enters the lock if that needs no waiting and there is nothing to tell: no system call.
+    #[inline(always)]
+    pub fn acquire_free(&self, who: Who) -> bool {
+        let me = self.me();
+        me != 0 && self.body().words.enter(me, who) == Entered::Yes
+    }
+
+    /// Releases the lock once if it is the caller's and nobody waits: no system call.
+    #[inline(always)]
+    pub fn release_unwaited(&self, who: Who) -> bool {
+        let me = self.me();
+        me != 0 && self.body().words.exit_unwaited(me, who)
+    }
+}
 
 /// A lock that its owner, a thread or whoever the caller names, may acquire again while it has it.
 #[derive(Debug)]
@@ -111,18 +120,10 @@ impl RLock {
         Ok(RLock { cell: arena.named(name, |_| true, Some(make))? })
     }
 
-    /// Enters the lock if that needs no waiting and there is nothing to tell: no system call.
+    /// The shortest way to its words.
     #[inline]
-    pub fn acquire_free(&self, who: Who) -> bool {
-        let me = self.cell.arena().me().bits();
-        me != 0 && self.cell.words.enter(me, who) == Entered::Yes
-    }
-
-    /// Releases the lock once if it is the caller's.
-    #[inline]
-    pub fn release_held(&self, who: Who) -> bool {
-        let arena = self.cell.arena();
-        !arena.lost() && self.cell.words.leave(arena, who)
+    pub fn near(&self) -> Near<RLockCell> {
+        self.cell.near()
     }
 
     /// Waits until the lock is `who`'s, once or once more. `OwnerDead`: it is, but its last owner died holding it.

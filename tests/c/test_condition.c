@@ -5,8 +5,8 @@
 
 /* What the processes of a test share beside the condition; written under its lock. */
 struct board {
-    volatile int waiting, woken, order[200], returned, done;
-    volatile mp_status status[200];
+    volatile int waiting, woken, order[400], returned, done;
+    volatile mp_status status[400];
     volatile int64_t items, taken, sum;
     mp_token token, lock_token;
 };
@@ -397,7 +397,7 @@ static void plain_lock(void) {
 }
 
 static bool wait_for(mp_condition *condition, bool (*is_so)(void), int64_t timeout) {
-    const int64_t end = check_now() + timeout;
+    const int64_t end = timeout == MP_FOREVER ? 0 : check_now() + timeout;
     while (!is_so()) {
         const mp_status status = mp_condition_wait(condition, timeout == MP_FOREVER ? timeout : end - check_now());
         if (MP_FAILED(status)) {

@@ -1,6 +1,7 @@
 //! Conditions whose waiters, notifiers and holders are killed at every pass of every point, or at random. Nobody waits
 //! for the dead, each notification reaches somebody who lives, and in the end the arena has as much in use as before.
 
+use crate::condition_parts as parts;
 use crate::faults::{is_back_at, usage, victim, was_killed};
 use crate::kills::Kills;
 use crate::process::{fork, nap, state_of, wait_until, Child, Numbers, Words};
@@ -14,18 +15,13 @@ use std::time::{Duration, Instant};
 
 /// Words of a trial.
 const ITEMS: usize = 0;
-const WAITING: usize = 1;
-const GO: usize = 2;
+pub const WAITING: usize = 1;
+pub const GO: usize = 2;
 
 pub fn cases() -> Vec<Case> {
     let kills = Kills::new(&["condition.", "rlock.", "lock.", "wait."]);
-    let own = Kills::new(&["condition."]);
     let case = |name: &str, trial: fn(&str) -> bool| {
-        Case::new(format!("condition: killed {name}"), move || {
-            kills.at_every_pass(trial);
-            own.at_every_pass(trial);
-        })
-        .within(300)
+        Case::new(format!("condition: killed {name}"), move || kills.at_every_pass(trial)).within(300)
     };
     vec![
         case("while it waits", waiting),
@@ -33,9 +29,9 @@ pub fn cases() -> Vec<Case> {
         case("while it notifies", notifying),
         case("while it notifies all", notifying_all),
         case("while it passes on what a dead one was notified of", mending),
-        case("while it waits as the thirteenth", growing),
-        case("while it takes a condition apart", destroying),
-        Case::new("condition: every point has killed", move || own.all_points_reached()),
+        case("while it waits as the thirteenth", parts::growing),
+        case("while it takes a condition apart", parts::destroying),
+        Case::new("condition: every point has killed", move || kills.all_points_reached("condition.")),
         Case::new("condition: a notified process dies unseen, and the next finds out by itself", found_out),
         Case::new("condition: the lock's holder dies while all wait", holder_dies),
         Case::new("condition: a stopped waiter is alive, and others don't wait for it", stopped),
@@ -46,11 +42,11 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-fn forever() -> Deadline {
+pub fn forever() -> Deadline {
     Deadline::after(FOREVER)
 }
 
-fn acquire(condition: &Condition) -> Status {
+pub fn acquire(condition: &Condition) -> Status {
     condition.acquire(forever()).unwrap()
 }
 
@@ -177,110 +173,6 @@ fn mending(spec: &str) -> bool {
     }
     waiters[2..].iter().for_each(Child::succeeds);
     drop(condition);
-    is_back_at(start);
-    killed
-}
-
-/// A process whose threads fill the nodes that lie in the cell, and wait until all are notified.
-fn crowd(condition: &Condition, words: Words) -> Child {
-    let crowd = fork(|| {
-        std::thread::scope(|scope| {
-            for _ in 0..12 {
-                scope.spawn(|| {
-                    acquire(condition);
-                    words.add(WAITING, 1);
-                    condition.wait(forever()).unwrap();
-                    condition.release().unwrap();
-                });
-            }
-        });
-    });
-    words.reaches(WAITING, 12);
-    // The last one has begun its wait when the lock is free.
-    acquire(condition);
-    condition.release().unwrap();
-    crowd
-}
-
-/// The victim makes the condition grow. The lock is another object, and both are dropped by this process.
-pub fn growing(spec: &str) -> bool {
-    let start = usage();
-    let lock = RLock::new().unwrap();
-    let condition = Condition::new(Some(&lock)).unwrap();
-    let words = Words::new();
-    let crowd = crowd(&condition, words);
-    let killed = was_killed(&victim(spec, || {
-        let another = Condition::new(Some(&lock)).unwrap();
-        acquire(&condition);
-        another.notify_all().unwrap();
-        drop(another);
-        assert_eq!(condition.wait(Deadline::after(1000)).unwrap_err().status(), Status::Timeout);
-        condition.release().unwrap();
-    }));
-    acquire(&condition);
-    condition.notify_all().unwrap();
-    condition.release().unwrap();
-    crowd.succeeds();
-    drop(lock);
-    acquire(&condition);
-    condition.release().unwrap();
-    drop(condition);
-    is_back_at(start);
-    killed
-}
-
-/// The victim drops the last handles of a condition that has grown and of its lock.
-pub fn destroying(spec: &str) -> bool {
-    let start = usage();
-    let lock = RLock::new().unwrap();
-    let condition = Condition::new(Some(&lock)).unwrap();
-    let words = Words::new();
-    let crowd = crowd(&condition, words);
-    acquire(&condition);
-    assert_eq!(condition.wait(Deadline::after(1000)).unwrap_err().status(), Status::Timeout);
-    condition.notify_all().unwrap();
-    condition.release().unwrap();
-    crowd.succeeds();
-    let handles = std::cell::Cell::new(Some((condition, lock)));
-    let order = spec.len() % 2 == 0;
-    let victim = victim(spec, || {
-        words.reaches(GO, 1);
-        let (condition, lock) = handles.take().unwrap();
-        if order {
-            drop(condition);
-            drop(lock);
-        } else {
-            drop(lock);
-            drop(condition);
-        }
-    });
-    drop(handles.take());
-    Arena::get().unwrap().sweep();
-    words.set(GO, 1);
-    let killed = was_killed(&victim);
-    is_back_at(start);
-    killed
-}
-
-/// Somebody dies holding a condition whose lock is another object, and so does who settles it.
-pub fn settling(spec: &str) -> bool {
-    let start = usage();
-    let (lock, plain) = (RLock::new().unwrap(), Lock::new().unwrap());
-    let dead = fork(|| {
-        let own = RLock::new().unwrap();
-        for _ in 0..2 {
-            std::mem::forget(Condition::new(Some(&lock)).unwrap());
-            std::mem::forget(Condition::new(Some(&own)).unwrap());
-            std::mem::forget(Condition::with_lock(&plain).unwrap());
-        }
-    });
-    dead.succeeds();
-    let killed = was_killed(&victim(spec, || Arena::get().unwrap().sweep()));
-    Arena::get().unwrap().sweep();
-    // Nobody has lowered anything twice.
-    assert!(RLock::from_token(&lock.token()).is_ok() && Lock::from_token(&plain.token()).is_ok());
-    assert_eq!(usage().objects, start.objects + 2);
-    drop((lock, plain));
     is_back_at(start);
     killed
 }

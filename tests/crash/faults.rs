@@ -2,7 +2,7 @@
 //! at once, and after a sweep the arena has as much in use as before.
 
 use crate::process::{fork, wait_until, Child, Exit, Words};
-use crate::{conditions, named, waiters, Case};
+use crate::{condition_parts, named, waiters, Case};
 use mp::arena::{Arena, Block, Usage};
 use mp::error::Status;
 use mp::sync::{Lock, Semaphore};
@@ -33,9 +33,11 @@ pub fn cases() -> Vec<Case> {
         case("fork into a slot before the parent's own", |_| child_settled_before_parent()),
         case("the settler of a killed process", |k| k.at_every_pass(&["arena.", "death."], settling)),
         case("a process, its settler, and the settler's settler", |k| k.chains()),
-        case("a condition that grows", |k| k.at_every_pass(&["arena."], conditions::growing)),
-        case("a condition and its lock", |k| k.at_every_pass(&["arena."], conditions::destroying)),
-        case("the settler of conditions", |k| k.at_every_pass(&["arena.", "death."], conditions::settling)),
+        case("a condition that grows", |k| k.at_every_pass(&["arena."], condition_parts::growing)),
+        case("a condition and its lock", |k| k.at_every_pass(&["arena."], condition_parts::destroying)),
+        case("the settler of conditions", |k| {
+            k.at_every_pass(&["arena.", "death."], condition_parts::settling)
+        }),
         case("lock", |k| k.at_every_pass(&["lock.", "wait."], waiters::locking)),
         case("the settler of a lock's owner", |k| k.at_every_pass(&["lock.", "death."], waiters::bereaving)),
         case("semaphore", |k| k.at_every_pass(&["semaphore.", "wait."], waiters::counting)),

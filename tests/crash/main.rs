@@ -9,6 +9,7 @@
 mod acts;
 mod barrier_faults;
 mod barriers;
+mod condition_parts;
 mod conditions;
 mod doorbell;
 mod events;

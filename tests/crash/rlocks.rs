@@ -13,18 +13,13 @@ use mp::sys::clock::{Deadline, FOREVER};
 
 pub fn cases() -> Vec<Case> {
     let kills = Kills::new(&["rlock.", "lock.", "wait."]);
-    let own = Kills::new(&["rlock."]);
     vec![
         Case::new("rlock: its owner is killed, and the heir's count is one", owner_killed),
         Case::new("rlock: the owner's name is used by its heir too", same_name),
         Case::new("rlock: a heap of threads and processes takes turns", turns),
         Case::new("rlock: killed while it acquires and releases", move || kills.at_every_pass(recursing))
             .within(300),
-        Case::new("rlock: every point has killed", move || {
-            own.at_every_pass(recursing);
-            own.all_points_reached();
-        })
-        .within(300),
+        Case::new("rlock: every point has killed", move || kills.all_points_reached("rlock.")),
         Case::new("woken: 300 waiters for a recursive lock are killed between wake-up and taking", woken)
             .within(600),
     ]
