@@ -5,7 +5,7 @@ use crate::process::{fork, wait_until, Child, Exit, Words};
 use crate::{condition_parts, named, waiters, Case};
 use mp::arena::{Arena, Block, Usage};
 use mp::error::Status;
-use mp::sync::{Lock, Semaphore};
+use mp::sync::{Condition, Lock, RLock, Semaphore};
 use mp::sys::clock::{Deadline, FOREVER};
 use mp::sys::fault::arm;
 
@@ -200,6 +200,7 @@ fn use_memory(slab_size: u64) {
     let locks: Vec<_> = (0..14).map(|_| Lock::new().unwrap()).collect();
     let large: Vec<_> = (0..3).map(|_| arena.allocate(40_000, true).unwrap()).collect();
     drop((blocks, locks, large));
+    drop(Condition::new(Some(&RLock::new().unwrap())).unwrap());
     let token = Lock::new().map(|lock| lock.token()).unwrap();
     assert_eq!(Lock::from_token(&token).err().map(|e| e.status()), Some(Status::Stale));
 }
@@ -344,6 +345,7 @@ fn hold_much(shared: &Lock) {
         std::mem::forget(arena.allocate(i * 1000, i % 2 == 0).unwrap());
     }
     std::mem::forget(arena.allocate(1 << 20, true).unwrap());
+    std::mem::forget(Condition::new(Some(&RLock::new().unwrap())).unwrap());
     for _ in 0..20 {
         std::mem::forget(Lock::from_token(&shared.token()).unwrap());
     }
