@@ -216,15 +216,14 @@ fn storm() {
     let acts = all_acts(board);
     let seed = number_from("MP_STORM_SEED", u64::from(std::process::id()));
     println!("    seed {seed}");
-    let prefixes =
-        ["arena.", "slot.", "fork.", "death.", "wait.", "event.", "lock.", "semaphore.", "barrier."];
-    let others = ["rlock.", "condition.", "waiters.", "value.", "array.", "shared."];
+    let arena = ["arena.", "slot.", "fork.", "death.", "wait.", "event.", "permit."];
+    let objects = ["lock.", "rlock.", "semaphore.", "condition.", "flag.", "barrier.", "shared."];
     let mut storm = Storm {
         board,
         acts: &acts,
         crew: Vec::new(),
         numbers: Numbers(seed),
-        points: points(&[&prefixes[..], &others[..]].concat()),
+        points: points(&[arena, objects].concat()),
         kills: 0,
         suicides: 0,
     };
