@@ -12,7 +12,7 @@ use crate::Case;
 use mp::arena::Arena;
 use mp::sync::Lock;
 use mp::sys::fault::arm;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 const CREW: usize = 5;
@@ -189,6 +189,7 @@ impl Storm<'_> {
             }
             // This process is never killed: what it waits for must come.
             let act = self.numbers.below(self.acts.len() as u64) as usize;
+            let _watched = Watched::new(self.acts[act].name());
             self.acts[act].probe(&mut self.numbers);
         }
     }
@@ -208,6 +209,45 @@ impl Storm<'_> {
     }
 }
 
+/// While it lives, this process must get on, or it ends and says what it hangs in.
+struct Watched;
+
+static NAME: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
+static LENGTH: AtomicUsize = AtomicUsize::new(0);
+
+extern "C" fn too_late(_signal: i32) {
+    let text = "the storm's own process hangs in: ";
+    let name = (NAME.load(SeqCst).cast_const(), LENGTH.load(SeqCst));
+    let parts = [(text.as_ptr(), text.len()), name, ("\n".as_ptr(), 1)];
+    // SAFETY: write and _exit may be called in a signal handler; each part is a constant text of that length.
+    unsafe {
+        for (text, length) in parts {
+            libc::write(2, text.cast(), length);
+        }
+        libc::_exit(102)
+    }
+}
+
+impl Watched {
+    fn new(name: &'static str) -> Watched {
+        NAME.store(name.as_ptr().cast_mut(), SeqCst);
+        LENGTH.store(name.len(), SeqCst);
+        // SAFETY: the handler does only what a handler may do.
+        unsafe {
+            libc::signal(libc::SIGALRM, too_late as extern "C" fn(i32) as libc::sighandler_t);
+            libc::alarm(PATIENCE.as_secs() as u32);
+        }
+        Watched
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // SAFETY: alarm takes a number.
+        unsafe { libc::alarm(0) };
+    }
+}
+
 fn storm() {
     // The held table of this process grows now rather than meanwhile.
     drop((0..100).map(|_| Lock::new().unwrap()).collect::<Vec<_>>());
@@ -216,15 +256,14 @@ fn storm() {
     let acts = all_acts(board);
     let seed = number_from("MP_STORM_SEED", u64::from(std::process::id()));
     println!("    seed {seed}");
-    let prefixes =
-        ["arena.", "slot.", "fork.", "death.", "wait.", "event.", "lock.", "semaphore.", "barrier."];
-    let others = ["rlock.", "condition.", "waiters.", "value.", "array.", "shared."];
+    let arena = ["arena.", "slot.", "fork.", "death.", "wait.", "event.", "permit."];
+    let objects = ["lock.", "rlock.", "semaphore.", "condition.", "flag.", "barrier.", "shared."];
     let mut storm = Storm {
         board,
         acts: &acts,
         crew: Vec::new(),
         numbers: Numbers(seed),
-        points: points(&[&prefixes[..], &others[..]].concat()),
+        points: points(&[arena, objects].concat()),
         kills: 0,
         suicides: 0,
     };

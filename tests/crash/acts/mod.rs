@@ -10,11 +10,11 @@ use crate::sync_storm::Board;
 use memory::{MemoryAct, TokenAct};
 use mp::error::Status;
 use mp::shared::{LockKind, Value};
-use mp::sync::{Barrier, Condition, Lock, RLock, Semaphore};
+use mp::sync::{Barrier, Condition, Event, Lock, RLock, Semaphore};
 use mp::sys::clock::{Deadline, FOREVER};
 use owned::{ForkAct, LockAct, RLockAct, ValueAct};
 use std::cell::RefCell;
-use waiting::{BarrierAct, ConditionAct, SemaphoreAct, Store, PERMITS};
+use waiting::{BarrierAct, ConditionAct, EventAct, RobustAct, SemaphoreAct, Store, PERMITS, ROBUST};
 
 /// One kind of work.
 pub trait Act {
@@ -38,6 +38,8 @@ pub fn all_acts(board: &'static Board) -> Vec<Box<dyn Act>> {
         Box::new(RLockAct { lock: RLock::new().unwrap(), room: &rooms[3] }),
         Box::new(ValueAct(Value::new(8, None, LockKind::Recursive).unwrap())),
         Box::new(SemaphoreAct { semaphore: Semaphore::new(PERMITS, 0).unwrap(), given: &board.counts[6] }),
+        Box::new(RobustAct(Semaphore::robust(ROBUST, 0).unwrap())),
+        Box::new(EventAct(Event::new().unwrap())),
         Box::new(ConditionAct {
             name: "condition",
             condition: Condition::new(None).unwrap(),

@@ -3,8 +3,9 @@
 use super::{wait_of_some_length, Act};
 use crate::process::{wait_until, Numbers};
 use crate::sync_storm::Room;
+use mp::arena::Arena;
 use mp::error::Status;
-use mp::sync::{Barrier, Condition, Semaphore};
+use mp::sync::{Barrier, Condition, Event, Semaphore};
 use mp::sys::clock::{Deadline, FOREVER};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
@@ -42,6 +43,79 @@ impl Act for SemaphoreAct {
     fn check(&self, kills: u32) {
         let (value, given) = (self.semaphore.value().unwrap(), PERMITS + self.given.load(SeqCst));
         assert!(value <= given && value + kills >= given, "{value} permits of {given} after {kills} kills");
+    }
+}
+
+pub const ROBUST: u32 = 2;
+
+/// Permits that come back from the dead: however many die, there are as many in the end.
+pub struct RobustAct(pub Semaphore);
+
+impl RobustAct {
+    fn take_and_give(&self, numbers: &mut Numbers, deadline: Deadline) {
+        match self.0.acquire(deadline) {
+            Ok(()) => {
+                assert!(self.0.value().unwrap() < ROBUST);
+                (0..numbers.below(1000)).for_each(|_| std::hint::spin_loop());
+                self.0.release(1).unwrap();
+            }
+            Err(error) => assert_eq!(error.status(), Status::Timeout, "{error}"),
+        }
+        assert_eq!(self.0.release(1).unwrap_err().status(), Status::NotOwner);
+    }
+}
+
+impl Act for RobustAct {
+    fn name(&self) -> &'static str {
+        "robust semaphore"
+    }
+
+    fn turn(&self, numbers: &mut Numbers) {
+        let deadline = wait_of_some_length(numbers);
+        self.take_and_give(numbers, deadline);
+    }
+
+    fn probe(&self, numbers: &mut Numbers) {
+        self.take_and_give(numbers, Deadline::Never);
+    }
+
+    fn check(&self, _kills: u32) {
+        wait_until("all permits are back", || {
+            Arena::get().unwrap().sweep();
+            self.0.value().unwrap() == ROBUST
+        });
+    }
+}
+
+/// An event that is set and cleared all the time.
+pub struct EventAct(pub Event);
+
+impl Act for EventAct {
+    fn name(&self) -> &'static str {
+        "event"
+    }
+
+    fn turn(&self, numbers: &mut Numbers) {
+        match numbers.below(4) {
+            0 => self.0.set().unwrap(),
+            1 => self.0.clear().unwrap(),
+            _ => {
+                if let Err(error) = self.0.wait(wait_of_some_length(numbers)) {
+                    assert_eq!(error.status(), Status::Timeout, "{error}");
+                }
+            }
+        }
+    }
+
+    fn hush(&self) {
+        self.0.set().unwrap();
+    }
+
+    fn check(&self, _kills: u32) {
+        self.0.set().unwrap();
+        self.0.wait(Deadline::Now).unwrap();
+        self.0.clear().unwrap();
+        assert_eq!(self.0.wait(Deadline::Now).unwrap_err().status(), Status::Timeout);
     }
 }
 
