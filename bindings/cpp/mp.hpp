@@ -48,6 +48,7 @@
 #include "mp/queue.hpp"
 #include "mp/result.hpp"
 #include "mp/runtime.hpp"
+#include "mp/shared.hpp"
 #include "mp/sync.hpp"
 #include "mp/target.hpp"
 

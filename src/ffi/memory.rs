@@ -31,8 +31,9 @@ impl Handle for mp_shared_memory {
 ///
 /// *Returns* `MP_OK`; `MP_ERR_EXISTS` if the name is taken; `MP_ERR_INVALID` if `size` is 0, the name not one, or
 /// `out` NULL; `MP_ERR_NO_MEMORY` if there is no room for all of it, or it is larger than the limit on files
-/// (RLIMIT_FSIZE) allows; `MP_ERR_ACCESS`; `MP_ERR_SYSTEM`; `MP_ERR_STATE` as for `mp_lock_new`. On failure there
-/// is nothing of it.
+/// (RLIMIT_FSIZE) allows; `MP_ERR_NOT_FOUND` if the directory is missing; `MP_ERR_UNSUPPORTED` if its file system
+/// has no O_TMPFILE; `MP_ERR_ACCESS`; `MP_ERR_SYSTEM`; `MP_ERR_STATE` as for `mp_lock_new`. On failure there is
+/// nothing of it.
 ///
 /// *Ownership*: free it with `mp_shared_memory_free`; the name stays until `mp_shared_memory_unlink`. *Threads*:
 /// thread-safe. *Processes*: a forked child has the handle too; others get one by a token, or open the name.

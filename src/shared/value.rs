@@ -87,8 +87,10 @@ impl Value {
         init: Option<&[u8]>,
         lock: LockKind,
     ) -> Result<Value> {
-        let form = (size as u64) << SIZE_SHIFT | lock as u64;
-        let same = |cell: &ValueCell| cell.form.load(Ordering::Relaxed) == form;
+        let same = |cell: &ValueCell| {
+            let form = cell.form.load(Ordering::Relaxed);
+            form >> SIZE_SHIFT == size as u64 && form & 0xff == lock as u64
+        };
         let make = || Value::new_in(arena, size, init, lock).map(|value| value.cell);
         Value::of(arena.named(name, same, Some(make))?)
     }

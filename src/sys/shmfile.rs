@@ -74,7 +74,13 @@ impl Directory {
         let fd = os::retry(|| unsafe { libc::openat(self.fd.as_raw_fd(), c".".as_ptr(), flags, mode) });
         let what = || format!("making a file in {}", text(&self.path));
         if fd < 0 {
-            return Err(failure(what(), os::errno()));
+            return Err(match os::errno() {
+                libc::EOPNOTSUPP | libc::EISDIR => {
+                    let text = format!("{} is on a file system without O_TMPFILE", text(&self.path));
+                    Error::new(Status::Unsupported, text)
+                }
+                errno => failure(what(), errno),
+            });
         }
         // SAFETY: `fd` was just opened and belongs to nobody else.
         let fd = os::above_stdio(unsafe { OwnedFd::from_raw_fd(fd) })?;

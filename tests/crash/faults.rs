@@ -2,7 +2,7 @@
 //! at once, and after a sweep the arena has as much in use as before.
 
 use crate::process::{fork, wait_until, Child, Exit, Words};
-use crate::{condition_parts, named, waiters, Case};
+use crate::{condition_parts, named, shared, waiters, Case};
 use mp::arena::{Arena, Block, Usage};
 use mp::error::Status;
 use mp::sync::{Condition, Lock, RLock, Semaphore};
@@ -10,7 +10,7 @@ use mp::sys::clock::{Deadline, FOREVER};
 use mp::sys::fault::arm;
 
 /// Whose points are tested here. Those of the floors above have tests of their own.
-const PREFIXES: [&str; 7] = ["arena.", "slot.", "fork.", "death.", "lock.", "semaphore.", "wait."];
+const PREFIXES: [&str; 8] = ["arena.", "slot.", "fork.", "death.", "lock.", "semaphore.", "wait.", "shared."];
 
 /// How often a process was killed at each point with one of these prefixes, counted for all cases together.
 #[derive(Clone, Copy)]
@@ -42,6 +42,7 @@ pub fn cases() -> Vec<Case> {
         case("the settler of a lock's owner", |k| k.at_every_pass(&["lock.", "death."], waiters::bereaving)),
         case("semaphore", |k| k.at_every_pass(&["semaphore.", "wait."], waiters::counting)),
         case("named arenas", |k| k.at_every_pass(&["arena.", "slot."], named::naming)),
+        case("shared state", |k| k.at_every_pass(&["arena.", "slot.", "shared."], shared::sharing)),
         case("every point has killed", Kills::all_points_reached),
     ]
 }

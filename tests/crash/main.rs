@@ -27,6 +27,7 @@ mod queue_storm;
 mod queues;
 mod rlocks;
 mod robust;
+mod shared;
 mod sync_storm;
 mod tokens;
 mod waiters;
@@ -72,6 +73,7 @@ fn main() {
         memory::cases,
         sync_storm::cases,
         queues::cases,
+        shared::cases,
         queue_storm::cases,
         doorbell::cases,
         named::cases,

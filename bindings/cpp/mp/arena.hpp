@@ -9,6 +9,7 @@
 #include "core.hpp"
 #include "event.hpp"
 #include "queue.hpp"
+#include "shared.hpp"
 #include "sync.hpp"
 
 #include <string>
@@ -73,6 +74,26 @@ class arena : public detail::owner<mp_arena, mp_arena_free> {
         return mp::semaphore(adopt, detail::make<mp_semaphore>([&](mp_semaphore **out) {
                                  return mp_arena_semaphore(native(), detail::c_name(name), initial, &options, out);
                              }));
+    }
+
+    /// The value of this name, made with `init` and this kind of lock if there is none.
+    template <class T>
+    [[nodiscard]] mp::value<T> value(const std::string &name, const T &init = T(),
+                                     lock_kind kind = lock_kind::recursive) const {
+        return mp::value<T>(adopt, detail::make<mp_value>([&](mp_value **out) {
+                                return mp_arena_value(native(), detail::c_name(name), sizeof(T), &init,
+                                                      static_cast<std::int32_t>(kind), out);
+                            }));
+    }
+
+    /// The array of this name, made with `size` elements of zero bytes and this kind of lock if there is none.
+    template <class T>
+    [[nodiscard]] mp::array<T> array(const std::string &name, std::size_t size,
+                                     lock_kind kind = lock_kind::recursive) const {
+        return mp::array<T>(adopt, detail::make<mp_array>([&](mp_array **out) {
+                                return mp_arena_array(native(), detail::c_name(name), sizeof(T), size, nullptr,
+                                                      static_cast<std::int32_t>(kind), out);
+                            }));
     }
 
     /// The condition of this name, made with a recursive lock of its own if there is none.
