@@ -295,8 +295,9 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let length = || {
             prop_oneof![
-                10 => 1..20u32,
+                5 => 1..20u32,
                 5 => 1..200u32,
+                8 => 200..SECTOR,
                 3 => SECTOR - 3..SECTOR + 3,
                 2 => 1..4 * SECTOR,
             ]
