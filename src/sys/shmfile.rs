@@ -50,8 +50,13 @@ impl Directory {
             CString::new(path.into_vec()).map_err(|_| Error::invalid("MP_ARENA_DIR has a NUL inside"))?;
         match os::open(&path, libc::O_PATH | libc::O_DIRECTORY) {
             Ok(fd) => Ok(Directory { fd: os::above_stdio(fd)?, path }),
+            Err(libc::ENOENT | libc::ENOTDIR) => {
+                let path = text(&path);
+                let what = format!("there is no directory {path} for named memory (MP_ARENA_DIR names it)");
+                Err(Error::new(Status::NotFound, what))
+            }
             Err(errno) => {
-                let what = format!("opening {}, the directory of named shared memory,", text(&path));
+                let what = format!("opening {}, the directory of named memory,", text(&path));
                 Err(failure(what, errno))
             }
         }

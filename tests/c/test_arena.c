@@ -202,11 +202,99 @@ static void tokens(void) {
     CHECK_OK(mp_arena_unlink(which));
 }
 
+/* One stranger waits on the condition until the value is 3, the others raise it; then all meet at the barrier. */
+static void take_part(const char *which) {
+    mp_arena *arena = opened(which);
+    mp_rlock *rlock = NULL;
+    mp_condition *condition = NULL;
+    mp_event *event = NULL;
+    mp_barrier *barrier = NULL;
+    mp_value *value = NULL;
+    mp_array *array = NULL;
+    int64_t ten = 10;
+    uint32_t index = 99;
+    CHECK_OK(mp_arena_rlock(arena, "rlock", &rlock));
+    CHECK_OK(mp_arena_condition(arena, "condition", rlock, &condition));
+    CHECK_OK(mp_arena_event(arena, "event", &event));
+    CHECK_OK(mp_arena_barrier(arena, "barrier", 3, &barrier));
+    CHECK_OK(mp_arena_value(arena, "value", sizeof ten, &ten, MP_LOCK_RECURSIVE, &value));
+    CHECK_OK(mp_arena_array(arena, "array", sizeof(int32_t), 3, NULL, MP_LOCK_PLAIN, &array));
+    CHECK_OK(mp_event_wait(event, MP_FOREVER));
+    CHECK_OK(mp_condition_acquire(condition, MP_FOREVER));
+    CHECK_OK(mp_rlock_acquire(rlock, 0));
+    CHECK_OK(mp_value_fetch_add_i64(value, 1, NULL));
+    CHECK_OK(mp_condition_notify_all(condition));
+    CHECK_OK(mp_rlock_release(rlock));
+    int64_t now = 0;
+    while (MP_SUCCEEDED(mp_value_load_i64(value, &now)) && now < 13)
+        CHECK_OK(mp_condition_wait(condition, MP_FOREVER));
+    CHECK_OK(mp_condition_release(condition));
+    CHECK_OK(mp_barrier_wait(barrier, MP_FOREVER, &index));
+    CHECK(index < 3);
+    CHECK_OK(mp_array_acquire(array, MP_FOREVER));
+    ((int32_t *)mp_array_data(array))[index]++;
+    CHECK_OK(mp_array_release(array));
+}
+
+static void everything_has_a_name(void) {
+    const char *which = fresh();
+    pid_t parts[3];
+    for (int i = 0; i < 3; i++)
+        parts[i] = stranger(take_part, which);
+    mp_arena *arena = opened(which);
+    mp_event *event = NULL;
+    CHECK_OK(mp_arena_event(arena, "event", &event));
+    CHECK_OK(mp_event_set(event));
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(0, check_wait(parts[i]));
+    mp_array *array = NULL;
+    CHECK_OK(mp_arena_array(arena, "array", sizeof(int32_t), 3, NULL, MP_LOCK_PLAIN, &array));
+    for (int i = 0; i < 3; i++)
+        CHECK_EQ(1, ((int32_t *)mp_array_data(array))[i]);
+    mp_barrier *barrier = NULL;
+    mp_value *value = NULL;
+    mp_condition *condition = NULL;
+    mp_lock *lock = NULL, *outside = NULL;
+    CHECK_STATUS(MP_ERR_EXISTS, mp_arena_barrier(arena, "barrier", 4, &barrier));
+    CHECK_STATUS(MP_ERR_INVALID, mp_arena_barrier(arena, "none", 0, &barrier));
+    CHECK_STATUS(MP_ERR_EXISTS, mp_arena_value(arena, "value", 4, NULL, MP_LOCK_RECURSIVE, &value));
+    CHECK_STATUS(MP_ERR_EXISTS, mp_arena_value(arena, "value", 8, NULL, MP_LOCK_NONE, &value));
+    CHECK_STATUS(MP_ERR_INVALID, mp_arena_value(arena, "value", 8, NULL, 9, &value));
+    CHECK_STATUS(MP_ERR_EXISTS, mp_arena_array(arena, "array", 4, 4, NULL, MP_LOCK_PLAIN, &array));
+    CHECK_STATUS(MP_ERR_EXISTS, mp_arena_condition(arena, "condition", NULL, &condition));
+    CHECK_OK(mp_arena_condition(arena, "alone", NULL, &condition));
+    mp_condition_free(condition);
+    CHECK_OK(mp_arena_lock(arena, "lock", &lock));
+    CHECK_OK(mp_arena_condition_with_lock(arena, "with lock", lock, &condition));
+    CHECK_OK(mp_lock_acquire(lock, 0));
+    CHECK_OK(mp_condition_notify(condition, 1));
+    CHECK_STATUS(MP_ERR_TIMEOUT, mp_condition_wait(condition, 1000));
+    CHECK_OK(mp_lock_release(lock));
+    mp_condition_free(condition);
+    CHECK_OK(mp_lock_new(&outside));
+    CHECK_STATUS(MP_ERR_INVALID, mp_arena_condition_with_lock(arena, "outside", outside, &condition));
+    CHECK_ERROR_HAS("another arena");
+    mp_semaphore *semaphore = NULL;
+    mp_semaphore_options options;
+    CHECK_OK(mp_semaphore_options_init(&options));
+    options.robust = true;
+    CHECK_OK(mp_arena_semaphore(arena, "robust", 2, &options, &semaphore));
+    CHECK_STATUS(MP_ERR_NOT_OWNER, mp_semaphore_release(semaphore, 1));
+    mp_semaphore_free(semaphore);
+    CHECK_STATUS(MP_ERR_EXISTS, mp_arena_semaphore(arena, "robust", 2, NULL, &semaphore));
+    mp_lock_free(outside);
+    mp_lock_free(lock);
+    mp_event_free(event);
+    mp_arena_free(arena);
+    CHECK_OK(mp_arena_unlink(which));
+}
+
 int main(void) {
     check_begin();
     strangers_meet();
     a_stranger_dies();
     CHECK_EQ(0, check_wait(stranger(elsewhere, fresh())));
+    everything_has_a_name();
     names_and_options();
     opening();
     tokens();
