@@ -97,11 +97,7 @@ impl Arena {
     fn find_run(&self, _heap: &Heap<'_>, length: u32, bytes: u64) -> Result<u32> {
         let header = self.header();
         let limit = self.regions().granules;
-        let top = self.top();
-        let cursor = header.cursor.load(Ordering::Relaxed).min(top);
-        let found = self.find_hole(cursor, top, length);
-        // A run that ends at `top` was the last one made or kept.
-        let found = found.unwrap_or_else(|| if cursor == top { top } else { self.tail_of(top) });
+        let found = self.choose_run(length);
         let end =
             found.checked_add(length).filter(|end| *end <= limit).ok_or_else(|| self.exhausted(bytes))?;
         self.back(self.regions().table + u64::from(found) * 4, u64::from(length) * 4 + 4)?;
@@ -112,6 +108,14 @@ impl Arena {
         header.top.fetch_max(end, Ordering::Release);
         self.back_for(self.granule_offset(found), u64::from(length) * GRANULE, bytes)?;
         Ok(found)
+    }
+
+    fn choose_run(&self, length: u32) -> u32 {
+        let top = self.top();
+        let cursor = self.header().cursor.load(Ordering::Relaxed).min(top);
+        // A run that ends at `top` was the last one made or kept.
+        let tail = || if cursor == top { top } else { self.tail_of(top) };
+        self.find_hole(cursor, top, length).unwrap_or_else(tail)
     }
 
     /// Free granules below `top`: at the cursor if possible, where the last run ended, or was made.
@@ -267,6 +271,119 @@ impl Arena {
             if purpose == Use::Large && Refs(self.at::<AtomicU64>(target).load(Ordering::Acquire)).is_held() {
                 f(u64::from(n) * GRANULE);
             }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::SECTOR;
+    use super::*;
+    use crate::sys::memfd::SharedMap;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::mem::ManuallyDrop;
+
+    /// One step: make a run so long; begin to, and be refused its memory; or end the run of that number.
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Make(u32),
+        Refuse(u32),
+        End(usize),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let length = || {
+            prop_oneof![
+                5 => 1..20u32,
+                5 => 1..200u32,
+                8 => 200..SECTOR,
+                3 => SECTOR - 3..SECTOR + 3,
+                2 => 1..4 * SECTOR,
+            ]
+        };
+        let step = prop_oneof![
+            10 => length().prop_map(Step::Make),
+            1 => length().prop_map(Step::Refuse),
+            8 => any::<usize>().prop_map(Step::End),
+        ];
+        prop::collection::vec(step, 1..400)
+    }
+
+    /// Runs without memory, and what must be true of them.
+    struct Model {
+        arena: Arena,
+        runs: BTreeMap<u32, u32>,
+    }
+
+    impl Model {
+        fn new() -> Model {
+            let arena = Arena::around(SharedMap::create(c"mp-test", 4 << 30).unwrap()).unwrap();
+            arena.initialise().unwrap();
+            Model { arena, runs: BTreeMap::new() }
+        }
+
+        /// Whether so many granules are free in one piece below `top`, and where the last run ends.
+        fn hole(&self, length: u32, top: u32) -> (bool, u32) {
+            let (mut found, mut end) = (false, 0);
+            for (start, n) in &self.runs {
+                found |= start - end >= length;
+                end = start + n;
+            }
+            (found || top - end >= length, end)
+        }
+
+        fn choose(&self, length: u32) -> Option<u32> {
+            let (arena, top) = (&self.arena, self.arena.top());
+            let index = arena.choose_run(length);
+            let end = index + length;
+            let before = self.runs.range(..end).next_back().map_or(0, |(start, n)| start + n);
+            assert!(before <= index, "the run at {index} of {length} would overlap");
+            let (hole, tail) = self.hole(length, top);
+            assert_eq!(hole, end <= top, "a hole for {length} below {top}");
+            assert!(hole || index == tail);
+            if end > arena.regions().granules {
+                return None;
+            }
+            arena.back(arena.regions().table + u64::from(index) * 4, u64::from(length) * 4 + 4).unwrap();
+            arena.back_sectors(index, end).unwrap();
+            arena.header().cursor.store(0, Ordering::Release);
+            arena.header().top.fetch_max(end, Ordering::Release);
+            Some(index)
+        }
+
+        fn step(&mut self, step: Step) {
+            let heap = ManuallyDrop::new(Heap(&self.arena));
+            match step {
+                Step::Make(length) => {
+                    if let Some(index) = self.choose(length) {
+                        self.arena.commit_run(&heap, index, Use::Large, length);
+                        self.runs.insert(index, length);
+                    }
+                }
+                Step::Refuse(length) => drop(self.choose(length)),
+                Step::End(n) if !self.runs.is_empty() => {
+                    let index = *self.runs.keys().nth(n % self.runs.len()).unwrap();
+                    self.arena.end_run(&heap, index);
+                    self.runs.remove(&index);
+                }
+                Step::End(_) => {}
+            }
+            let used: u32 = self.runs.values().sum();
+            assert_eq!(self.arena.header().idle.used.load(Ordering::Relaxed), used);
+        }
+    }
+
+    #[test]
+    fn free_stretches_are_found_as_by_a_look_at_each_granule() {
+        let config = ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() };
+        proptest!(config, |(steps in steps())| {
+            let mut model = Model::new();
+            steps.iter().for_each(|step| model.step(*step));
+            let mut seen = Vec::new();
+            let heap = ManuallyDrop::new(Heap(&model.arena));
+            model.arena.each_run(&heap, |index, _, length| seen.push((index, length)));
+            prop_assert_eq!(seen, model.runs.into_iter().collect::<Vec<_>>());
         });
     }
 }

@@ -10,8 +10,8 @@
 //!   goes. Who comes by after the end of the period sees to it: who allocates or frees a large block, the reaper's
 //!   round, and who has slept for a whole second.
 //!
-//! What goes is chunks that lie in free granules alone, the highest first, since runs are made as low as possible. A
-//! chunk's bit in the backed bitmap is cleared *before* its memory goes: a process that is killed in between leaves a
+//! What goes is chunks that lie in free granules alone, the highest first, so that what stays lies together. A chunk's
+//! bit in the backed bitmap is cleared *before* its memory goes: a process that is killed in between leaves a
 //! chunk that is backed anew before its next use, never one that only seems to be backed. `going` names the chunks
 //! meanwhile, as it does those that are coming: who inherits the heap lock gives back those of them that are not
 //! marked. The lock is held for a few chunks at a time.
