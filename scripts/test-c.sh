@@ -31,7 +31,7 @@ marked() {
     grep -q "check: $2" "$1"
 }
 
-sanitizers=(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+sanitizers=("-fsanitize=address,undefined" -fno-sanitize-recover=all -fno-omit-frame-pointer)
 valgrind=(valgrind -q --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite)
 
 # A test that includes a header of the examples is linked with what belongs to it.

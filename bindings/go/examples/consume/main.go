@@ -37,6 +37,10 @@ func main() {
 	mp.Main()
 	n := flag.Int("n", -1, "how many lines to print; below 0: no end")
 	remove := flag.Bool("remove", false, "take the arena away")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: consume [[-n N | -remove] ARENA]")
+		flag.PrintDefaults()
+	}
 	flag.Parse()
 	if flag.NArg() > 1 || (flag.NFlag() > 0 && flag.NArg() == 0) {
 		flag.Usage()
