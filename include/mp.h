@@ -285,7 +285,8 @@ typedef struct mp_cancel mp_cancel;
  * is not: the lock is released for as long as the wait takes. Who changes it, under the same lock, notifies.
  *
  * Notifying never waits for a waiter. Waiters are notified in the order in which they came. If a process dies after it
- * was notified and before its wait has returned, its notification passes to the next who waited then.
+ * was notified and before its wait has returned, its notification passes to the next who waited then. If a process
+ * dies holding the lock, perhaps before it notified anybody, one of those who wait gets the lock and is told.
  *
  * A wait may end although nothing has changed for the one who waited: others may come first. So look in a loop:
  *
@@ -1239,7 +1240,7 @@ MP_API mp_status mp_condition_release(mp_condition *condition);
  *
  * *Returns* `MP_OK` if notified, even if the time ran out before the lock was back; `MP_OWNER_DEAD`, before all that
  * follows: whoever held the lock meanwhile died holding it, so what it protects may be half-written, and there may or
- * may not have been a notification; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`). Without having waited:
+ * may not have been a notification: look whether to wait on, and notify the others if they should look too; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`). Without having waited:
  * `MP_ERR_NOT_OWNER` if the caller does not hold the lock; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for
  * `mp_lock_new`.
  *

@@ -20,7 +20,7 @@ use crate::arena::{object, Arena, BlockRef, Holder, Object, ObjectHead, ObjectKi
 use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::clock::Deadline;
-use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::prim::{AtomicU32, AtomicU64, Futex, Ordering};
 
 /// Nodes in the cell itself.
 const INLINE: u32 = 12;
@@ -168,6 +168,24 @@ impl Guard {
         }
     }
 
+    fn word(self) -> &'static Futex {
+        match self {
+            Guard::Recursive(words) => &words.word,
+            Guard::Plain(lock) => &lock.word,
+        }
+    }
+
+    /// Without the lock: whether its last owner died holding it, perhaps before it notified anybody. Who waits takes
+    /// the lock then, and the first one is told: else all would wait for the dead.
+    fn is_bereaved(self, arena: &Arena, waiter: &Waiter<'_>) -> bool {
+        let seen = self.word().load(Ordering::SeqCst);
+        let owner = Owner::of_word(seen);
+        if owner.is_none() {
+            return seen & word::OWNER_DIED != 0;
+        }
+        arena.is_dead(owner) || waiter.slept_long() && owner != arena.me() && arena.investigate(owner)
+    }
+
     fn acquire(self, arena: &Arena, deadline: Deadline) -> Result<Status> {
         match self {
             Guard::Recursive(words) => words.acquire(arena, Who::this_thread(), deadline),
@@ -179,11 +197,11 @@ impl Guard {
 
     /// The caller, who has it, leaves it altogether; how often it had entered beyond the first time.
     fn leave(self, arena: &Arena) -> u32 {
-        let (word, count) = match self {
-            Guard::Recursive(words) => (&words.word, words.exit_fully()),
-            Guard::Plain(lock) => (&lock.word, 0),
+        let count = match self {
+            Guard::Recursive(words) => words.exit_fully(),
+            Guard::Plain(_) => 0,
         };
-        wait::release(arena, word);
+        wait::release(arena, self.word());
         fault!("condition.wait:released");
         count
     }
@@ -316,7 +334,9 @@ impl Condition {
         let mut waiter = Waiter::new(arena, deadline).spinning(&cell.spin);
         let (woken, acquired) = loop {
             let count = self.guard.leave(arena);
-            let woken = node.wait(&mut waiter, |waiter| cell.has_orphans(arena, ticket, waiter));
+            let woken = node.wait(&mut waiter, |waiter| {
+                cell.has_orphans(arena, ticket, waiter) || self.guard.is_bereaved(arena, waiter)
+            });
             let acquired = self.guard.retake(arena, count);
             if woken == Woken::Orphans {
                 waiters::mend(cell.nodes(arena), &is_dead(arena));

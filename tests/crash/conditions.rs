@@ -33,7 +33,8 @@ pub fn cases() -> Vec<Case> {
         case("while it takes a condition apart", parts::destroying),
         Case::new("condition: every point has killed", move || kills.all_points_reached("condition.")),
         Case::new("condition: a notified process dies unseen, and the next finds out by itself", found_out),
-        Case::new("condition: the lock's holder dies while all wait", holder_dies),
+        Case::new("condition: the lock's holder dies, and one who waits is told", || holder_dies(true)),
+        Case::new("condition: the same, unseen", || holder_dies(false)),
         Case::new("condition: a stopped waiter is alive, and others don't wait for it", stopped),
         Case::new("condition: storm", storm).within(120),
         Case::new("woken: 300 notified waiters are killed before they have the lock", || woken(false))
@@ -201,11 +202,22 @@ fn found_out() {
     waiters[0].was_killed();
 }
 
-/// Who died with the lock notified nobody: waits go on, and whoever takes the lock next is told.
-fn holder_dies() {
+/// Who died with the lock has notified nobody: one of those who wait is told all the same, and the others wait on.
+fn holder_dies(swept: bool) {
+    const TOLD: usize = 3;
     let condition = Condition::new(None).unwrap();
     let words = Words::new();
-    let waiters = [(); 3].map(|()| fork(|| consume(&condition, words)));
+    let wait = || {
+        acquire(&condition);
+        words.add(WAITING, 1);
+        while words.get(ITEMS) == 0 {
+            if condition.wait(forever()).unwrap() == Status::OwnerDead {
+                words.add(TOLD, 1);
+            }
+        }
+        condition.release().unwrap();
+    };
+    let waiters = [(); 3].map(|()| fork(wait));
     words.reaches(WAITING, 3);
     waiters.iter().for_each(|waiter| waiter.sleeps());
     let holder = fork(|| {
@@ -215,12 +227,16 @@ fn holder_dies() {
     });
     words.reaches(GO, 1);
     holder.kill();
-    Arena::get().unwrap().sweep();
-    assert_eq!(acquire(&condition), Status::OwnerDead);
+    if swept {
+        Arena::get().unwrap().sweep();
+    }
+    words.reaches(TOLD, 1);
+    assert_eq!(acquire(&condition), Status::Ok);
     words.set(ITEMS, 3);
     condition.notify_all().unwrap();
     condition.release().unwrap();
     waiters.iter().for_each(Child::succeeds);
+    assert_eq!(words.get(TOLD), 1);
 }
 
 fn stopped() {
