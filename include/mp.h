@@ -353,7 +353,7 @@ typedef struct mp_rlock mp_rlock;
  *
  * The permits of a robust one (`mp_semaphore_options.robust`) belong to the process that acquired them, whichever
  * thread and by whichever handle that was, and come back when that process ends in any way: at once if it was a child
- * of libmp, within a tenth of a second if somebody waits.
+ * of libmp, else within a tenth of a second if somebody waits, or some tenths if dozens of processes have permits.
  */
 typedef struct mp_semaphore mp_semaphore;
 

@@ -22,7 +22,7 @@ use super::slot::{Owner, State};
 use super::{Arena, Tables};
 use crate::error::{Error, Result, Status};
 use crate::sys::clock;
-use crate::sys::prim::{AtomicU64, Ordering};
+use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
 use std::collections::BTreeMap;
 
 /// Below the count stand slot and operation, as in a reference word.
@@ -30,6 +30,10 @@ pub(crate) const COUNT_SHIFT: u32 = 28;
 
 /// How often who waits looks whether somebody with a permit has died, in nanoseconds.
 const GLANCE: u64 = 50_000_000;
+
+/// How many processes one look asks the kernel about. If more have permits, the next looks go on with them: the watch
+/// takes little of a processor's time, however many they are.
+const INVESTIGATED: usize = 16;
 
 /// The count in a counting word.
 pub fn count(word: &AtomicU64) -> u32 {
@@ -176,11 +180,20 @@ impl Holders<'_> {
     /// Looks at those who have a permit, and settles whoever of them has died. True if a permit may have come back.
     /// Held tables are only read; system calls are for processes with a permit.
     pub(crate) fn look(&self, arena: &Arena) -> bool {
-        let mut found = false;
-        for number in 1..arena.header().slots_used.load(Ordering::Acquire) {
+        /// Whom the last look asked about last.
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let slots = arena.header().slots_used.load(Ordering::Acquire).max(2) - 1;
+        let (begin, mut asked, mut found) = (LAST.load(Ordering::Relaxed), 0, false);
+        for number in (0..slots).map(|i| (begin + i) % slots + 1) {
             let life = arena.life(number);
             found |= match life.state() {
-                State::Live if number != arena.me().slot() && self.is_held_by(arena, number) => {
+                State::Live
+                    if asked < INVESTIGATED
+                        && number != arena.me().slot()
+                        && self.is_held_by(arena, number) =>
+                {
+                    asked += 1;
+                    LAST.store(number, Ordering::Relaxed);
                     arena.investigate(Owner::new(number, life.generation()))
                 }
                 // Its settler may have died too.

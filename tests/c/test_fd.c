@@ -287,8 +287,61 @@ static void many(void) {
     CHECK_EQ(before, open_fds());
 }
 
+/* Strangers that meet by name: each arena has a thread of its own to look after descriptors. */
+static void by_name(void) {
+    char name[64];
+    mp_arena *arena = NULL;
+    mp_event *event = NULL, *own = NULL;
+    mp_semaphore *semaphore = NULL;
+    mp_semaphore_options options;
+    int ready[2];
+    char byte;
+    snprintf(name, sizeof name, "test-fd-%d", (int)getpid());
+    CHECK_OK(mp_semaphore_options_init(&options));
+    options.robust = true;
+    CHECK_EQ(0, pipe(ready));
+    pid_t stranger = fork();
+    if (stranger == 0) {
+        CHECK_EQ(1, read(ready[0], &byte, 1));
+        CHECK_OK(mp_arena_open(name, NULL, &arena));
+        CHECK_OK(mp_arena_event(arena, "event", &event));
+        CHECK_OK(mp_arena_semaphore(arena, "semaphore", 1, &options, &semaphore));
+        CHECK_OK(mp_semaphore_acquire(semaphore, MP_FOREVER));
+        CHECK_OK(mp_event_set(event));
+        pause();
+    }
+    CHECK_OK(mp_arena_open(name, NULL, &arena));
+    CHECK_OK(mp_arena_event(arena, "event", &event));
+    CHECK_OK(mp_arena_semaphore(arena, "semaphore", 1, &options, &semaphore));
+    CHECK_STATUS(MP_ERR_EXISTS, mp_arena_event(arena, "semaphore", &own));
+    options.robust = false;
+    mp_semaphore *plain = NULL;
+    CHECK_STATUS(MP_ERR_EXISTS, mp_arena_semaphore(arena, "semaphore", 1, &options, &plain));
+    CHECK_OK(mp_event_new(&own));
+    int event_fd = fd_of_event(event), own_fd = fd_of_event(own), semaphore_fd = fd_of_semaphore(semaphore);
+    CHECK(!polls(event_fd, 0) && polls(semaphore_fd, 0));
+    CHECK_EQ(1, write(ready[1], "x", 1));
+    becomes(event_fd, true);
+    becomes(semaphore_fd, false);
+    CHECK(!polls(own_fd, 0));
+    CHECK_OK(mp_event_set(own));
+    becomes(own_fd, true);
+    kill(stranger, SIGKILL);
+    CHECK_EQ(-SIGKILL, check_wait(stranger));
+    becomes(semaphore_fd, true);
+    CHECK_OK(mp_semaphore_acquire(semaphore, 0));
+    mp_event_free(event);
+    mp_event_free(own);
+    mp_semaphore_free(semaphore);
+    CHECK_OK(mp_arena_unlink(name));
+    mp_arena_free(arena);
+    close(ready[0]);
+    close(ready[1]);
+}
+
 int main(void) {
     check_begin();
+    by_name();
     an_event();
     a_semaphore(false);
     a_semaphore(true);

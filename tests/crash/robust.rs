@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("robust: every point has killed", move || kills.all_points_reached()),
         Case::new("robust: permits of one that exits, is killed, or runs another program", ends).within(60),
         Case::new("robust: among strangers, the watchman dies with a permit's holder", watchman_dies),
+        Case::new("robust: one dead among more holders than one look asks about", crowd).within(60),
         Case::new("robust: tries and short waits alone find the holder dead", tries_find_out),
         Case::new("robust: a stopped holder is alive", stopped_holder),
         Case::new("robust: forked children have none of their parent's permits", forked),
@@ -201,6 +202,20 @@ fn watchman_dies() {
     watchman.was_killed();
     child.was_killed();
     is_full(&semaphore, 2);
+}
+
+fn crowd() {
+    let semaphore = Semaphore::robust(80, 0).unwrap();
+    let holders: Vec<Child> = (0..40).map(|_| holder(&semaphore, || nap(100_000))).collect();
+    for victim in [39, 3, 20] {
+        holders[victim].signal(libc::SIGKILL);
+        take(&semaphore);
+        take(&semaphore);
+        holders[victim].was_killed();
+    }
+    holders.iter().enumerate().filter(|(i, _)| ![39, 3, 20].contains(i)).for_each(|(_, child)| child.kill());
+    semaphore.release(6).unwrap();
+    is_full(&semaphore, 80);
 }
 
 fn tries_find_out() {
