@@ -36,10 +36,9 @@ pub struct mp_array_options {
     pub size: usize,
     /// `MP_LOCK_RECURSIVE` (the default), `MP_LOCK_PLAIN` or `MP_LOCK_NONE`.
     pub lock: i32,
-    /// Whether an array of 2 MiB and more is aligned to huge pages, and the kernel asked to put such behind it. It
-    /// is a wish: where the system gives none for shared memory (see
-    /// /sys/kernel/mm/transparent_hugepage/shmem_enabled), the array lies on ordinary pages. Costs up to 2 MiB
-    /// more. Default false.
+    /// Whether an array of 2 MiB and more is aligned to huge pages, and the kernel asked to put such behind it. It is
+    /// a wish: where the kernel does not grant it (it can since Linux 6.1, and needs free memory in large pieces), the
+    /// array lies on ordinary pages. Costs up to 2 MiB more. Default false.
     pub huge_pages: mp_bool,
 }
 

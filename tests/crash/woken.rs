@@ -34,7 +34,8 @@ pub fn next_one_gets_it(
             arm(&format!("kill@{point}"));
             wait();
         });
-        victim.sleeps();
+        // It may have looked after the owner already, and died.
+        wait_until("the victim sleeps or has died", || matches!(state_of(victim.pid), Some('S' | 'Z')));
         let next = fork(&mut wait);
         next.sleeps();
         let awake_too_early = ended(&victim);
