@@ -137,7 +137,7 @@ static void deaths(struct samples *samples) {
     sleep_ns(2000000);
     for (int i = 0; i < PAIRS; i++) {
         /* At random times, since whoever looks now and then must not be met in step. */
-        sleep_ns(1500000 + (uint64_t)random() % 4000000);
+        sleep_ns(1000000 + (uint64_t)random() % 2000000);
         killed[i] = now_ns();
         kill(owners[i].pid, SIGKILL);
     }
