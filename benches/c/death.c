@@ -134,10 +134,10 @@ static void deaths(struct samples *samples) {
         waiters[i] = start(i, false);
         await(&pairs[i].waiting, "the waiter");
     }
-    sleep_ns(2000000);
+    sleep_ns(2000000 + (by_libmp ? 0 : (uint64_t)random() % 50000000));
     for (int i = 0; i < PAIRS; i++) {
         /* At random times, since whoever looks now and then must not be met in step. */
-        sleep_ns(1500000 + (uint64_t)random() % 4000000);
+        sleep_ns(1000000 + (uint64_t)random() % 2000000);
         killed[i] = now_ns();
         kill(owners[i].pid, SIGKILL);
     }

@@ -9,6 +9,8 @@ enum { WAITERS = 64, SECONDS = 3 };
 static mp_semaphore *semaphore;
 static mp_condition *condition;
 static mp_barrier *barrier;
+static mp_event *event;
+static mp_queue *queue;
 static atomic_uint *ready;
 
 /* No timeout is shorter than the measurement. */
@@ -26,6 +28,13 @@ static void wait_barrier(void) {
     mp_barrier_wait(barrier, LONG, &index);
 }
 
+static void wait_event(void) { mp_event_wait(event, LONG); }
+static void wait_queue(void) {
+    char message[8];
+    size_t length;
+    mp_queue_get_into(queue, message, sizeof message, &length, LONG);
+}
+
 static const struct kind {
     const char *name;
     void (*wait)(void);
@@ -35,7 +44,9 @@ static const struct kind {
     {"rlock", wait_rlock, true},
     {"semaphore", wait_semaphore, false},
     {"condition", wait_condition, false},
+    {"event", wait_event, false},
     {"barrier", wait_barrier, false},
+    {"queue", wait_queue, false},
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -72,6 +83,8 @@ int main(int argc, char **argv) {
     make_rlock(0);
     ok(mp_semaphore_new(0, NULL, &semaphore), "semaphore");
     ok(mp_condition_new(NULL, &condition), "condition");
+    ok(mp_event_new(&event), "event");
+    ok(mp_queue_new(NULL, &queue), "queue");
     ok(mp_barrier_new(WAITERS + 1, &barrier), "barrier");
     ok(take_lock(0), "lock");
     ok(take_rlock(0), "rlock");

@@ -101,7 +101,7 @@ impl Arena {
     /// When memory is short, those who have ended unnoticed may have some.
     pub(crate) fn or_after_sweep<T>(&self, take: impl Fn() -> Result<T>) -> Result<T> {
         match take() {
-            Err(error) if error.status() == Status::NoMemory && self.sweep_finds_dead() => take(),
+            Err(error) if error.status() == Status::NoMemory && self.sweep_finds_dead(|| ()) => take(),
             result => result,
         }
     }

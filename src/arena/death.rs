@@ -147,18 +147,29 @@ impl Arena {
 
     /// Looks at every process of the arena and settles the dead. A few system calls for each.
     pub fn sweep(&self) {
-        self.sweep_finds_dead();
+        self.sweep_finds_dead(|| ());
     }
 
-    /// The same, and whether there was anybody to settle.
-    pub(crate) fn sweep_finds_dead(&self) -> bool {
+    /// The same, with something to do after each process.
+    pub fn sweep_with(&self, between: impl FnMut()) {
+        self.sweep_finds_dead(between);
+    }
+
+    /// The same, and whether there was anybody to settle. It takes a while where there are many: what can't wait is
+    /// done by `between`, after each process.
+    pub(crate) fn sweep_finds_dead(&self, mut between: impl FnMut()) -> bool {
+        let mut found = false;
         for slot in 1..self.header().slots_used.load(Ordering::Acquire) {
             let life = self.life(slot);
             if self.has_died(slot, life) {
-                self.declare_dead(slot, life);
+                found |= self.declare_dead(slot, life);
+                self.settle_pending();
+            }
+            if life.state() != State::Free {
+                between();
             }
         }
-        let found = self.header().unsettled.load(Ordering::Acquire) != 0;
+        found |= self.header().unsettled.load(Ordering::Acquire) != 0;
         self.settle_pending();
         found
     }

@@ -26,7 +26,7 @@ const TRIAL: u32 = 50_000;
 /// delays what it waits for. This is for a single change that is taken up at once.
 pub(super) const PACE: u32 = 70;
 /// For locks, whose owner may have many a turn meanwhile.
-pub(super) const LOCK_PACE: u32 = 350;
+pub(super) const LOCK_PACE: u32 = 270;
 /// For streams: the more gathers between two looks, the faster it flows.
 pub(super) const STREAM_PACE: u32 = 600;
 

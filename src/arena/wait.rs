@@ -88,7 +88,8 @@ impl<'a> Waiter<'a> {
     /// Waits on an event for what these holders have; the watchman signs in `watch`.
     pub fn watching_holders(mut self, watch: &'a AtomicU32, holders: Holders<'a>) -> Waiter<'a> {
         self.holders = Some(holders);
-        self.watching(watch)
+        self.watch = Some(watch);
+        self
     }
 
     fn is_owned(&self) -> bool {

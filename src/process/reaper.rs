@@ -197,8 +197,7 @@ fn run() {
     IS_REAPER.set(true);
     let mut round = clock::now() + ROUND;
     while let Some(watcher) = whole_watcher() {
-        let (owners, fds): (Vec<Owner>, Vec<RawFd>) =
-            with_state(|state| state.children.iter().map(|w| (w.child.owner, w.fd)).unzip());
+        let (owners, fds) = watched();
         let deadline = if fds.contains(&NONE) {
             Deadline::after(NAP)
         } else if fds.is_empty() && watcher.is_whole() {
@@ -216,12 +215,26 @@ fn run() {
         if begun >= round {
             owners.into_iter().for_each(look_at);
             arena::each_arena().filter(|arena| !arena.lost()).for_each(|arena| {
-                arena.sweep();
+                // Whoever waits for a child of ours must not wait for the rest of the round.
+                arena.sweep_with(|| see_to_ended(&watcher));
                 arena.trim_old();
             });
             // Among a thousand processes a round takes a while: no more than a fiftieth of the time.
             round = clock::now() + ROUND.max((clock::now() - begun) * 50);
         }
+    }
+}
+
+/// The children, and the descriptor of each.
+fn watched() -> (Vec<Owner>, Vec<RawFd>) {
+    with_state(|state| state.children.iter().map(|w| (w.child.owner, w.fd)).unzip())
+}
+
+/// Sees to the children that have ended by now.
+fn see_to_ended(watcher: &Watcher) {
+    let (owners, fds) = watched();
+    for i in watcher.wait(&fds, Deadline::Now) {
+        look_at(owners[i]);
     }
 }
 
