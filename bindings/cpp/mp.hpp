@@ -20,9 +20,9 @@
 /// whose `what()` is the library's sentence. What a task did to fail arrives as `mp::task_error`. The `try_` forms
 /// throw nothing that the library answers: they return the `mp::status`, whose sentence is then in `mp::last_error()`.
 ///
-/// Sharing. `token()` names an object for processes of the same family, `from_token` gives a handle of it there; programs
-/// that are not related find objects by their names in an `mp::arena`. What is acquired goes with `std::lock_guard` and
-/// `std::unique_lock`; to be told that the last owner died, use `acquire`.
+/// Sharing. `token()` names an object for processes of the same family, `from_token` gives a handle of it there;
+/// programs that are not related find objects by their names in an `mp::arena`. What is acquired goes with
+/// `std::lock_guard` and `std::unique_lock`; to be told that the last owner died, use `acquire`.
 ///
 /// Time. Timeouts are any `std::chrono::duration`, or `mp::forever`; zero and negative mean "do not wait".
 ///
