@@ -1,5 +1,7 @@
 //! What signal handlers may call allocates nothing and keeps errno, on its error paths too.
 
+#![cfg(not(loom))]
+
 use mp::ffi::event::{mp_event, mp_event_free, mp_event_new, mp_event_set};
 use mp::ffi::status::mp_last_error;
 use std::alloc::{GlobalAlloc, Layout, System};
