@@ -2,8 +2,6 @@
 
 #[cfg(not(loom))]
 pub(crate) mod barrier;
-#[cfg(all(test, not(loom)))]
-mod barrier_model;
 #[cfg(not(loom))]
 pub mod cancel;
 #[cfg(not(loom))]

@@ -1,9 +1,14 @@
 //! The barrier against a model of it. Waits are threads; the steps come one after another, so the model says who of them
 //! returns when, and with what.
+//!
+//! In a process of its own: a child that another test forked, and that ended, would be a holder of the barrier that
+//! died.
 
-use super::{Barrier, Cancel};
-use crate::error::Status;
-use crate::sys::clock::Deadline;
+#![cfg(not(loom))]
+
+use mp::error::Status;
+use mp::sync::{Barrier, Cancel};
+use mp::sys::clock::Deadline;
 use proptest::prelude::*;
 use std::sync::mpsc::{channel, Receiver};
 use std::sync::Arc;
@@ -44,7 +49,7 @@ struct Waiting {
     cancel: Arc<Cancel>,
 }
 
-fn wait_in_thread(token: &crate::arena::Token) -> Waiting {
+fn wait_in_thread(token: &mp::arena::Token) -> Waiting {
     let (send, answers) = channel();
     let cancel = Arc::new(Cancel::new());
     let (barrier, used) = (Barrier::from_token(token).unwrap(), cancel.clone());
