@@ -56,6 +56,9 @@ impl RLock {
     }
 
     fn release(&self, me: u32, who: Who) {
+        if self.words.exit_unwaited(me, who) {
+            return;
+        }
         match self.words.exit(me, who) {
             Some(true) => self.release_word(me),
             Some(false) => {}
