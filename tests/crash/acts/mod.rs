@@ -22,7 +22,7 @@ pub trait Act {
     fn name(&self) -> &'static str;
     /// One turn, in which this process may be killed at any instant.
     fn turn(&self, numbers: &mut Numbers);
-    /// The same by a process that is not killed: whatever it waits for must come.
+    /// The same by a process that is not killed: whatever it waits for must come, and it gives what others wait for.
     fn probe(&self, _numbers: &mut Numbers) {}
     /// Nobody begins another turn; whoever waits for one that ended must go.
     fn hush(&self) {}

@@ -107,6 +107,10 @@ impl Act for EventAct {
         }
     }
 
+    fn probe(&self, _numbers: &mut Numbers) {
+        self.0.set().unwrap();
+    }
+
     fn hush(&self) {
         self.0.set().unwrap();
     }
@@ -195,7 +199,8 @@ impl Act for ConditionAct {
 
     fn probe(&self, numbers: &mut Numbers) {
         self.make(numbers);
-        self.consume(numbers, Deadline::Never);
+        // Not for ever: all others may be waiting for what this process makes.
+        self.consume(numbers, Deadline::after(10_000_000));
     }
 
     fn hush(&self) {
