@@ -77,6 +77,7 @@ int main(int argc, char **argv) {
     static pid_t waiters[KINDS][WAITERS];
     static long before[KINDS][WAITERS];
     double seconds = SECONDS * percent(argc, argv) / 100.0;
+    seconds = seconds < 1 ? 1 : seconds;
     char name[64];
     ready = shared_page();
     make_lock(0);
