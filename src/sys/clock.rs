@@ -10,6 +10,14 @@ pub fn now() -> i64 {
     t.tv_sec * 1_000_000_000 + t.tv_nsec
 }
 
+/// The same in a quarter of the time, some milliseconds behind.
+pub fn roughly_now() -> i64 {
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `t` is a live timespec; CLOCK_MONOTONIC_COARSE always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut t) };
+    t.tv_sec * 1_000_000_000 + t.tv_nsec
+}
+
 /// How many pauses of a spin loop take so many nanoseconds, about; none where there is only one processor, for a
 /// thread that spins there keeps all others from going on.
 pub fn pauses(nanoseconds: u32) -> u32 {
