@@ -37,14 +37,12 @@ pub fn forked_child() -> Owner {
 
 impl Arena {
     /// A process's life in the arena begins: claims a slot for process `pid`.
-    fn claim_slot(&self, pid: u32) -> Option<u32> {
+    fn claim_slot(&self, pid: u32) -> Result<u32> {
         let header = self.header();
         for _ in 1..SLOTS {
             let number = header.next_slot.fetch_add(1, Ordering::Relaxed) % (SLOTS - 1) + 1;
             let offset = self.regions().slots + u64::from(number) * SLOT_SIZE;
-            if self.back(offset, SLOT_SIZE).is_err() {
-                return None;
-            }
+            self.back(offset, SLOT_SIZE)?;
             let slot = self.slot(number);
             let life = Life(slot.life.load(Ordering::Acquire));
             let claimed = Life::new(State::Claimed, life.generation(), 0, pid);
@@ -56,34 +54,32 @@ impl Arena {
                 slot.exit.store(0, Ordering::Relaxed);
                 slot.since.store(0, Ordering::Relaxed);
                 slot.parent.store(self.me().bits(), Ordering::Release);
-                return Some(number);
+                return Ok(number);
             }
         }
-        None
+        Err(Error::new(Status::NoMemory, format!("all {} places for processes are taken", SLOTS - 1)))
     }
 
     /// A slot for a child of this process, PENDING until the child takes it over.
     pub(crate) fn pending_slot(&self) -> Result<Owner> {
-        self.make_pending(self.claim_child_slot()).ok_or_else(|| {
-            Error::new(Status::NoMemory, format!("all {} places for processes are taken", SLOTS - 1))
-        })
+        self.claim_child_slot().map(|number| self.make_pending(number))
     }
 
     /// A slot for a child. Who has ended unnoticed makes room.
-    fn claim_child_slot(&self) -> Option<u32> {
-        self.claim_slot(std::process::id()).or_else(|| {
+    fn claim_child_slot(&self) -> Result<u32> {
+        self.claim_slot(std::process::id()).or_else(|_| {
             self.sweep();
             self.claim_slot(std::process::id())
         })
     }
 
-    fn make_pending(&self, number: Option<u32>) -> Option<Owner> {
-        let slot = self.slot(number?);
-        let life = self.life(number?);
+    fn make_pending(&self, number: u32) -> Owner {
+        let slot = self.slot(number);
+        let life = self.life(number);
         slot.since.store(clock::now().max(1) as u64, Ordering::Relaxed);
         let pending = Life::new(State::Pending, life.generation(), 0, 0);
         slot.life.store(pending.0, Ordering::Release);
-        Some(Owner::new(number?, life.generation()))
+        Owner::new(number, life.generation())
     }
 
     /// A spawned child runs: its pid stands for it until it takes the slot over.
@@ -145,9 +141,7 @@ impl Arena {
     /// The first process of an arena gets its slot.
     pub(crate) fn join(&self) -> Result<()> {
         let pid = std::process::id();
-        let number = self
-            .claim_slot(pid)
-            .ok_or_else(|| Error::new(Status::NoMemory, "the arena has no place for this process"))?;
+        let number = self.claim_slot(pid)?;
         let slot = self.slot(number);
         slot.start_time.store(procfs::start_time(pid as i32).unwrap_or(0), Ordering::Relaxed);
         let generation = self.life(number).generation();
@@ -248,7 +242,7 @@ impl Arena {
     /// Fills the slot for the child of a fork that is about to happen.
     fn prepare_child(&self, tables: &mut Tables, number: u32) -> Option<Owner> {
         let copied = self.copy_entries(tables, self.slot(number)).is_ok();
-        let owner = self.make_pending(Some(number))?;
+        let owner = self.make_pending(number);
         if !copied {
             self.declare_dead(number, self.life(number));
             return None;
@@ -261,7 +255,7 @@ extern "C" fn prepare() {
     CREATE.hold_over_fork();
     for arena in each_arena() {
         // Before any tables are held, since it may have to settle the dead.
-        let slot = if arena.lost() { None } else { arena.claim_child_slot() };
+        let slot = if arena.lost() { None } else { arena.claim_child_slot().ok() };
         arena.prepared.store(slot.unwrap_or(0), Ordering::Relaxed);
     }
     for arena in each_arena() {
