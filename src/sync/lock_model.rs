@@ -300,7 +300,8 @@ fn a_named_condition_keeps_to_its_lock() {
 #[test]
 fn a_lock_of_another_arena_is_refused_even_where_it_looks_the_same() {
     let open = |name: &str| {
-        let options = OpenOptions { capacity: 64 << 20, mode: 0o600, uid: effective_uid(), must_exist: false };
+        let options =
+            OpenOptions { capacity: 64 << 20, mode: 0o600, uid: effective_uid(), must_exist: false };
         let arena = Arena::open_named(name, &options).unwrap();
         Arena::unlink_named(name).unwrap();
         arena
