@@ -28,7 +28,7 @@ impl Arena {
         let before = Refs(word.load(Ordering::SeqCst));
         let object = BlockRef::new(offset, before.generation());
         let (mut found, mut unclear) = (0, false);
-        for slot in 1..self.header().slots_used.load(Ordering::Acquire) {
+        for slot in 1..self.slots_used() {
             let life = self.life(slot);
             if life.state() == State::Free {
                 continue;

@@ -42,8 +42,16 @@ impl Arena {
     pub fn is_dead(&self, owner: Owner) -> bool {
         let slot = owner.slot();
         slot == 0
-            || slot >= self.header().slots_used.load(Ordering::Relaxed)
+            || slot >= self.header().slots_used.load(Ordering::Relaxed) && self.was_never_used(slot)
             || self.life(slot).generation() != owner.generation()
+    }
+
+    /// A slot that seems to be beyond those used may have been taken since: who names it knew of that. Pairs with
+    /// the fence of `set_me`.
+    #[cold]
+    fn was_never_used(&self, slot: u32) -> bool {
+        fence(Ordering::Acquire);
+        slot >= self.slots_used()
     }
 
     pub(crate) fn life(&self, slot: u32) -> Life {
@@ -81,7 +89,7 @@ impl Arena {
         match life.state() {
             State::Live => {
                 slot != self.me().slot()
-                    && procfs::liveness(life.pid() as i32, start, Some(self.file())) == Liveness::Dead
+                    && procfs::liveness(life.pid() as i32, start, self.file()) == Liveness::Dead
             }
             State::Claimed => procfs::liveness(life.pid() as i32, 0, None) == Liveness::Dead,
             State::Pending if life.pid() == 0 => (clock::now() as u64).saturating_sub(since) > TAKEOVER,
@@ -121,7 +129,7 @@ impl Arena {
 
     /// Settles the process of this number, if it has died.
     pub(super) fn sweep_process(&self, pid: i32) {
-        for slot in 1..self.header().slots_used.load(Ordering::Acquire) {
+        for slot in 1..self.slots_used() {
             let life = self.life(slot);
             if life.pid() as i32 == pid && self.has_died(slot, life) {
                 self.declare_dead(slot, life);
@@ -159,7 +167,7 @@ impl Arena {
     /// done by `between`, after each process.
     pub(crate) fn sweep_finds_dead(&self, mut between: impl FnMut()) -> bool {
         let mut found = false;
-        for slot in 1..self.header().slots_used.load(Ordering::Acquire) {
+        for slot in 1..self.slots_used() {
             let life = self.life(slot);
             if self.has_died(slot, life) {
                 found |= self.declare_dead(slot, life);
@@ -179,7 +187,7 @@ impl Arena {
         if self.header().unsettled.swap(0, Ordering::AcqRel) == 0 {
             return;
         }
-        for slot in 1..self.header().slots_used.load(Ordering::Acquire) {
+        for slot in 1..self.slots_used() {
             let life = self.life(slot);
             match life.state() {
                 State::Dead => self.settle(slot, life),
@@ -222,7 +230,7 @@ impl Arena {
     /// Waits until nobody who is dead remains to be settled. Who inherits a lock that guards more than its word
     /// begins with this.
     pub fn await_all_settled(&self) {
-        for slot in 1..self.header().slots_used.load(Ordering::Acquire) {
+        for slot in 1..self.slots_used() {
             let life = self.life(slot);
             if matches!(life.state(), State::Dead | State::Settling) {
                 let before = life.generation().wrapping_sub(1) & super::slot::GENERATION_MASK;
@@ -294,7 +302,7 @@ impl Arena {
 
     /// What the dead slot `number` was itself settling is settled from here.
     fn adopt_settling(&self, number: u32) {
-        for other in 1..self.header().slots_used.load(Ordering::Acquire) {
+        for other in 1..self.slots_used() {
             let life = self.life(other);
             if life.state() == State::Settling && life.settler() == number && other != number {
                 self.settle(other, life);
@@ -306,7 +314,7 @@ impl Arena {
     fn free_awaited_locks(&self, number: u32, dead: Life) {
         let owner = Owner::new(number, dead.generation().wrapping_sub(1));
         fence(Ordering::SeqCst);
-        for slot in 1..self.header().slots_used.load(Ordering::Acquire) {
+        for slot in 1..self.slots_used() {
             for park in &self.slot(slot).parks {
                 let record = park.word.load(Ordering::SeqCst);
                 let offset = record & !OWNED_WORD;
@@ -424,7 +432,7 @@ impl Arena {
     }
 
     fn chunk_is_linked(&self, block: BlockRef) -> bool {
-        let used = self.header().slots_used.load(Ordering::Acquire);
+        let used = self.slots_used();
         (1..used).any(|n| self.slot(n).chunks.iter().any(|c| c.load(Ordering::Acquire) == block.bits()))
     }
 }

@@ -53,9 +53,7 @@ impl<const ENTRIES: usize> Watchers<ENTRIES> {
         for entry in &self.0 {
             match entry.load(Ordering::Acquire) {
                 0 => {}
-                EVERYBODY => {
-                    (1..arena.header().slots_used.load(Ordering::Acquire)).for_each(|s| arena.ring(s))
-                }
+                EVERYBODY => (1..arena.slots_used()).for_each(|s| arena.ring(s)),
                 bits if arena.is_dead(Owner::of_word(bits)) => {
                     let _ = entry.compare_exchange(bits, 0, Ordering::AcqRel, Ordering::Relaxed);
                 }

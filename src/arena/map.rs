@@ -1,13 +1,15 @@
 //! The mapping: making, joining and addressing the arenas of this process: its family's, and the named ones that it
 //! has opened (`named.rs`).
 
-use super::layout::{Header, Regions, Shared, CLASSES, CLASS_SIZES, GRANULE, LAYOUT, MAGIC, SLOT_SIZE};
+use super::layout::{
+    Header, Regions, Shared, CLASSES, CLASS_SIZES, GRANULE, LAYOUT, MAGIC, SLOTS, SLOT_SIZE,
+};
 use super::participant::register_fork_handlers;
 use super::slot::{Owner, Slot};
 use crate::error::{Error, Result, Status};
 use crate::sys::fork::LocalLock;
 use crate::sys::memfd::{self, SharedMap};
-use crate::sys::prim::{AtomicU32, Futex, Ordering};
+use crate::sys::prim::{fence, AtomicU32, Futex, Ordering};
 use crate::sys::{procfs, shmfile};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicPtr;
@@ -32,7 +34,7 @@ pub(crate) struct Tables {
 pub struct Arena {
     map: SharedMap,
     regions: Regions,
-    file: (u64, u64),
+    file: Option<(u64, u64)>,
     /// On a page that fork wipes: this process's owner bits.
     me: &'static AtomicU32,
     pub(crate) tables: LocalLock<Tables>,
@@ -125,8 +127,8 @@ impl Arena {
             Tables { free: Vec::new(), next: 0, last_slab: [0; CLASSES], permits: Default::default() };
         Ok(Arena {
             regions: Regions::of(map.len() as u64),
-            // As the maps of another process show it.
-            file: procfs::mapping_at(map.base()).unwrap_or_else(|| map.file()),
+            // Fstat may answer another device, by which all others would seem to have exec'ed.
+            file: procfs::mapping_at(map.base()),
             map,
             me,
             tables: LocalLock::new(tables),
@@ -202,6 +204,8 @@ impl Arena {
     }
 
     pub(crate) fn set_me(&self, owner: Owner) {
+        // Whoever sees a word that names this process must see its slot in use: not every exchange says so.
+        fence(Ordering::SeqCst);
         self.me.store(owner.bits(), Ordering::Relaxed);
     }
 
@@ -223,6 +227,11 @@ impl Arena {
         self.at(self.regions.slots + u64::from(number) * SLOT_SIZE)
     }
 
+    /// Slots from here on were never used.
+    pub(crate) fn slots_used(&self) -> u32 {
+        self.header().slots_used.load(Ordering::Acquire).min(SLOTS)
+    }
+
     pub(crate) fn header(&self) -> &Header {
         self.at(0)
     }
@@ -235,9 +244,16 @@ impl Arena {
         &self.map
     }
 
-    /// The device and inode of the arena's file.
-    pub fn file(&self) -> (u64, u64) {
+    /// The device and inode of the arena's file as memory maps show them, if this process could read its own.
+    pub fn file(&self) -> Option<(u64, u64)> {
         self.file
+    }
+
+    /// Whether this process is known to have the arena's file mapped nowhere else.
+    pub(super) fn is_mapped_once(&self) -> bool {
+        let from = self.map.base() as u64;
+        let own = from..from + self.capacity();
+        self.file.is_some_and(|file| procfs::is_mapped_outside(file, own) == Some(false))
     }
 
     /// The arena's descriptor, if the host has not closed it.

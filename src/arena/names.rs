@@ -101,10 +101,12 @@ impl Directory {
         Ok(directory)
     }
 
+    /// As many as the arena has room for: a damaged list may lead round and round.
     fn records(&self) -> impl Iterator<Item = &'static Record> + '_ {
         let arena = self.0;
         let mut next = arena.header().names.load(Ordering::Acquire);
-        std::iter::from_fn(move || {
+        let most = arena.capacity() as usize / size_of::<Record>();
+        let records = std::iter::from_fn(move || {
             let block = BlockRef::from_bits(next);
             if block.is_none() {
                 return None;
@@ -112,7 +114,8 @@ impl Directory {
             let record: &'static Record = arena.at(arena.data_offset(block));
             next = record.next.load(Ordering::Relaxed);
             Some(record)
-        })
+        });
+        records.take(most)
     }
 
     fn find(&self, name: &[u8]) -> Option<(&'static Record, BlockRef)> {
@@ -190,13 +193,13 @@ impl Arena {
             let text = format!("{:?} is the name of {what}, not of what was asked for", shown(name));
             Err(Error::new(Status::Exists, text))
         };
-        let found = self.kind_of(object.offset());
+        let found = self.kind_of_object(object);
         if found != Some(T::KIND) {
-            return exists(&format!("a {}", found.map_or("thing unknown to this library", ObjectKind::name)));
+            return exists(&found.map_or("a thing unknown to this library".to_owned(), ObjectKind::one));
         }
         let holder = Holder::<T>::of(self, object)?;
         if !same(holder.body()) {
-            return exists(&format!("a {} that was made with other options", T::KIND.name()));
+            return exists(&format!("{} that was made with other options", T::KIND.one()));
         }
         Ok(holder)
     }

@@ -106,7 +106,7 @@ impl Arena {
     /// The slots that a dead process made for children it was about to fork are given up at once. Only for a parent
     /// whose children die with it: others may still take theirs over.
     pub fn abandon_children_of(&self, parent: Owner) {
-        for number in 1..self.header().slots_used.load(Ordering::Acquire) {
+        for number in 1..self.slots_used() {
             let life = self.life(number);
             let of_parent = self.slot(number).parent.load(Ordering::Acquire) == parent.bits();
             if of_parent && life.state() == State::Pending && life.pid() == 0 {
@@ -138,9 +138,10 @@ impl Arena {
         false
     }
 
-    /// The first process of an arena gets its slot.
+    /// A process that came by itself gets its slot.
     pub(crate) fn join(&self) -> Result<()> {
         let pid = std::process::id();
+        self.declare_former_selves(pid);
         let number = self.claim_slot(pid)?;
         let slot = self.slot(number);
         slot.start_time.store(procfs::start_time(pid as i32).unwrap_or(0), Ordering::Relaxed);
@@ -148,6 +149,19 @@ impl Arena {
         slot.life.store(Life::new(State::Live, generation, 0, pid).0, Ordering::Release);
         self.set_me(Owner::new(number, generation));
         Ok(())
+    }
+
+    /// What ran under this number before exec put this program in its place holds nothing any more. Nobody else
+    /// could tell: number, start time and mapping are this process's now.
+    fn declare_former_selves(&self, pid: u32) {
+        let former = |life: &Life| life.pid() == pid && matches!(life.state(), State::Claimed | State::Live);
+        let slots = || (1..self.slots_used()).map(|number| (number, self.life(number)));
+        // Not if another copy of the library in this very process has the arena open.
+        if slots().any(|(_, life)| former(&life)) && self.is_mapped_once() {
+            slots().filter(|(_, life)| former(life)).for_each(|(number, life)| {
+                self.declare_dead(number, life);
+            });
+        }
     }
 
     /// A free entry of this process's held table.

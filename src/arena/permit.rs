@@ -182,7 +182,7 @@ impl Holders<'_> {
     pub(crate) fn look(&self, arena: &Arena) -> bool {
         /// Whom the last look asked about last.
         static LAST: AtomicU32 = AtomicU32::new(0);
-        let slots = arena.header().slots_used.load(Ordering::Acquire).max(2) - 1;
+        let slots = arena.slots_used().max(2) - 1;
         let (begin, mut asked, mut found) = (LAST.load(Ordering::Relaxed), 0, false);
         for number in (0..slots).map(|i| (begin + i) % slots + 1) {
             let life = arena.life(number);

@@ -252,6 +252,9 @@ impl Condition {
 
     /// The condition of this name in an arena, made with this recursive lock, or one of its own, if there is none.
     pub fn named(arena: &'static Arena, name: &[u8], lock: Option<&RLock>) -> Result<Condition> {
+        if lock.is_some_and(|lock| !std::ptr::eq(lock.cell.arena(), arena)) {
+            return Err(elsewhere());
+        }
         let bits = lock.map_or(0, |lock| lock.cell.reference().bits());
         Condition::named_with(arena, name, bits, || Condition::new_in(arena, lock))
     }

@@ -3,8 +3,10 @@
 use super::recursive::{Entered, RecursiveWords};
 use super::waiters::{self, Node};
 use super::{Condition, Lock, RLock, Who};
+use crate::arena::{Arena, OpenOptions};
 use crate::error::{Result, Status};
 use crate::sys::clock::Deadline;
+use crate::sys::shmfile::effective_uid;
 use proptest::prelude::*;
 use std::collections::HashSet;
 
@@ -293,4 +295,23 @@ fn a_named_condition_keeps_to_its_lock() {
     for wrong in [None, Some(&other)] {
         assert_eq!(Condition::named(arena, name, wrong).unwrap_err().status(), Status::Exists);
     }
+}
+
+#[test]
+fn a_lock_of_another_arena_is_refused_even_where_it_looks_the_same() {
+    let open = |name: &str| {
+        let options =
+            OpenOptions { capacity: 64 << 20, mode: 0o600, uid: effective_uid(), must_exist: false };
+        let arena = Arena::open_named(name, &options).unwrap();
+        Arena::unlink_named(name).unwrap();
+        arena
+    };
+    let name = |which| format!("mp-test-condition-{}-{which}", std::process::id());
+    let (one, two) = (open(&name(1)), open(&name(2)));
+    let (here, there) = (RLock::new_in(one).unwrap(), RLock::new_in(two).unwrap());
+    assert_eq!(here.cell.reference(), there.cell.reference(), "the test needs twins");
+    let first = Condition::named(one, b"condition", Some(&here)).unwrap();
+    let wrong = Condition::named(one, b"condition", Some(&there));
+    assert_eq!(wrong.unwrap_err().status(), Status::Invalid);
+    drop(first);
 }

@@ -95,6 +95,10 @@ pub fn release_unwaited(word: &Futex, n: u32, max: u32) -> Option<u32> {
 /// Gives back `n` permits: how many there were before. `None`, and nothing changed, if there would be more than `max`.
 pub fn release(word: &Futex, n: u32, max: u32) -> Option<u32> {
     let mut seen = word.load(Ordering::Relaxed);
+    if n == 0 {
+        // The waiters bit must stay: nobody is woken who would set it again.
+        return Some(count(seen));
+    }
     loop {
         let next = count(seen).checked_add(n).filter(|next| *next <= max)?;
         match word.compare_exchange_weak(seen, next, Ordering::Release, Ordering::Relaxed) {
@@ -103,8 +107,23 @@ pub fn release(word: &Futex, n: u32, max: u32) -> Option<u32> {
         }
     }
     fault!("semaphore.release:given");
-    if seen & WAITERS != 0 && n > 0 {
+    if seen & WAITERS != 0 {
         word.wake(n);
     }
     Some(count(seen))
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_of_none_leaves_the_sleepers_announced() {
+        let word = Futex::new(WAITERS);
+        assert_eq!(release_unwaited(&word, 0, MAX), None);
+        assert_eq!(release(&word, 0, MAX), Some(0));
+        assert_eq!(word.load(Ordering::Relaxed), WAITERS);
+        assert_eq!(release(&word, 2, MAX), Some(0));
+        assert_eq!(word.load(Ordering::Relaxed), 2);
+    }
 }

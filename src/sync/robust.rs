@@ -82,7 +82,6 @@ impl RobustCell {
 /// A semaphore whose permits belong to processes.
 #[derive(Debug)]
 pub(super) struct Robust {
-    // Before the cell, of which it tells.
     descriptor: Descriptor,
     /// `None` only while it is dropped.
     cell: Option<Holder<RobustCell>>,
@@ -155,6 +154,10 @@ impl Robust {
 
     pub(super) fn release(&self, n: u32) -> Result<()> {
         let arena = self.cell().live()?;
+        if n == 0 {
+            // Nor may the waiters be taken for woken.
+            return Ok(());
+        }
         let cell = self.cell().body();
         let max = cell.max.load(Ordering::Relaxed);
         let were_none = arena.give_permits(self.cell().reference(), &cell.count, n, max)?;
@@ -192,6 +195,8 @@ fn new_cell(arena: &'static Arena, value: u32, max: u32) -> Result<Holder<Robust
 
 impl Drop for Robust {
     fn drop(&mut self) {
+        // First, for it tells of the cell, which may be another object's afterwards.
+        drop(std::mem::take(&mut self.descriptor));
         let Some(cell) = self.cell.take() else { return };
         let stays = !cell.arena().lost() && !cell.arena().leave_permits(cell.reference(), cell.entry());
         if stays {
@@ -244,3 +249,21 @@ pub(crate) fn stir(arena: &Arena, offset: u64) {
 // What a robust semaphore shares with the other: its bounds, and that handles of both kinds are read as the other's.
 const _: () = assert!((permits::MAX as u64) < 1 << (64 - permit::COUNT_SHIFT));
 const _: () = assert!(size_of::<RobustCell>() >= size_of::<super::semaphore::SemaphoreCell>());
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_of_none_leaves_the_sleepers_announced() {
+        let semaphore = Robust::new_in(Arena::get().unwrap(), 1, 1).unwrap();
+        let event = &semaphore.cell().event;
+        semaphore.acquire(Deadline::Now).unwrap();
+        let announced = event.fetch_or(1, Ordering::Relaxed) | 1;
+        assert!(event::has_waiters(event));
+        semaphore.release(0).unwrap();
+        assert_eq!(event.load(Ordering::Relaxed), announced);
+        semaphore.release(1).unwrap();
+        assert!(!event::has_waiters(event));
+    }
+}

@@ -136,6 +136,17 @@ pub fn mapping_at(address: *const u8) -> Option<(u64, u64)> {
     found.filter(|file| file.1 != 0)
 }
 
+/// Whether this process has the file, as [`mapping_at`] gave it, mapped outside of this range; `None` if its map can't
+/// be read.
+pub fn is_mapped_outside(file: (u64, u64), range: std::ops::Range<u64>) -> Option<bool> {
+    let mut found = false;
+    each_region(&SmallText::<32>::new(format_args!("/proc/self/maps")), |region| {
+        found = region.file() == file && !range.contains(&region.start);
+        found
+    })?;
+    Some(found)
+}
+
 /// A line of a memory map, as it is read.
 #[derive(Default)]
 struct Region {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 static char name[64];
+static const char *program;
 
 /* A name that nobody else uses. */
 static const char *fresh(void) {
@@ -85,6 +86,31 @@ static void a_stranger_dies(void) {
     CHECK_STATUS(MP_OWNER_DEAD, mp_lock_acquire(lock, MP_FOREVER));
     CHECK_OK(mp_lock_release(lock));
     mp_lock_free(lock);
+    CHECK_OK(mp_arena_unlink(which));
+}
+
+/* A process that holds a lock becomes another program, this one again, which opens the arena anew. */
+static void replaced(const char *which) {
+    mp_lock *lock = NULL;
+    CHECK_OK(mp_arena_lock(opened(which), "lock", &lock));
+    CHECK_OK(mp_lock_acquire(lock, MP_FOREVER));
+    execl(program, program, "again", which, (char *)NULL);
+    CHECK(!"exec");
+}
+
+static void again(const char *which) {
+    mp_lock *lock = NULL;
+    CHECK_OK(mp_arena_lock(opened(which), "lock", &lock));
+    CHECK_STATUS(MP_OWNER_DEAD, mp_lock_acquire(lock, MP_FOREVER));
+    CHECK_OK(mp_lock_release(lock));
+    mp_lock_free(lock);
+}
+
+static void a_stranger_is_replaced(void) {
+    const char *which = fresh();
+    CHECK_EQ(0, check_wait(stranger(replaced, which)));
+    mp_arena_free(opened(which));
+    CHECK_EQ(0, check_wait(stranger(replaced, which)));
     CHECK_OK(mp_arena_unlink(which));
 }
 
@@ -289,10 +315,16 @@ static void everything_has_a_name(void) {
     CHECK_OK(mp_arena_unlink(which));
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc == 3 && strcmp(argv[1], "again") == 0) {
+        again(argv[2]);
+        return 0;
+    }
+    program = argv[0];
     check_begin();
     strangers_meet();
     a_stranger_dies();
+    a_stranger_is_replaced();
     CHECK_EQ(0, check_wait(stranger(elsewhere, fresh())));
     everything_has_a_name();
     names_and_options();
