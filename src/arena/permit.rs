@@ -211,7 +211,7 @@ impl Holders<'_> {
     }
 
     /// Whether the process of this slot has a permit, or is just taking one or giving it back.
-    fn is_held_by(&self, arena: &Arena, number: u32) -> bool {
+    pub(super) fn is_held_by(&self, arena: &Arena, number: u32) -> bool {
         let slot = arena.slot(number);
         let is_permit = |entry: &Entry| {
             entry.kind() == kind::PERMIT && entry.a.load(Ordering::Relaxed) == self.object.bits()

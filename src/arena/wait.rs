@@ -9,7 +9,9 @@
 //! one, its watchman, for no more than 50 ms. After each stretch the real state is read again and the owner's
 //! process is looked at. The watchman's name stands in a word beside; when it leaves, it wakes another sleeper,
 //! who takes over. Where many may hold what is waited for, as the permits of a robust semaphore, the watchman looks at
-//! them all.
+//! them all. A watchman of the owner's own process would die with it: such a one wakes the others once, and whoever
+//! waits in another process takes the watch over. And everybody's first stretch is as short as a watchman's, for the
+//! watchman that is there, or a wake-up that was due, may have died just now.
 
 use super::event;
 use super::permit::Holders;
@@ -48,6 +50,8 @@ pub struct Waiter<'a> {
     holders: Option<Holders<'a>>,
     /// The offset of the word over which this thread keeps the watch.
     watching: Option<u64>,
+    /// This process owns the word itself, and the others have been told to watch.
+    told: bool,
     /// The longest stretch of sleep on a word that is not an owned one.
     cap: i64,
     spin: Spin<'a>,
@@ -69,6 +73,7 @@ impl<'a> Waiter<'a> {
             watch: None,
             holders: None,
             watching: None,
+            told: false,
             cap: CAP,
             spin: Spin::new(),
             park: None,
@@ -129,19 +134,41 @@ impl<'a> Waiter<'a> {
         self.cancel.is_some_and(|word| word.load(Ordering::SeqCst) != 0)
     }
 
-    fn begin_watch(&mut self, word: &Futex) -> bool {
+    /// Whether this process has what is waited for, so that its death is what a watchman is there for.
+    fn is_held_by(&self, seen: u32, process: Owner) -> bool {
+        match self.holders {
+            Some(holders) => !process.is_none() && holders.is_held_by(self.arena, process.slot()),
+            None => Owner::of_word(seen) == process,
+        }
+    }
+
+    /// Whether this thread is the watchman, perhaps from now on.
+    fn begin_watch(&mut self, word: &Futex, seen: u32) -> bool {
         let Some(watch) = self.watch else { return false };
-        if self.watching.is_some() {
+        let me = self.arena.me();
+        let signed = watch.load(Ordering::Relaxed);
+        if self.watching.is_some() && signed == me.bits() {
             return true;
         }
-        let me = self.arena.me().bits();
-        let seen = watch.load(Ordering::Relaxed);
-        let vacant = seen == 0 || self.arena.is_dead(Owner::of_word(seen));
-        if vacant && watch.compare_exchange(seen, me, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+        self.watching = None;
+        let other = Owner::of_word(signed);
+        let vacant = signed == 0
+            || self.arena.is_dead(other)
+            || other != me && self.is_held_by(seen, other) && !self.is_held_by(seen, me);
+        if vacant && watch.compare_exchange(signed, me.bits(), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
             self.watching = self.arena.find_offset(word);
             return true;
         }
         false
+    }
+
+    /// A watchman whose own process has what is waited for tells the others, once.
+    fn tell_others(&mut self, word: &Futex, seen: u32) {
+        let mine = self.watching.is_some() && self.is_held_by(seen, self.arena.me());
+        if mine && !self.told {
+            word.wake(u32::MAX);
+        }
+        self.told = mine;
     }
 
     fn stretch(&self, word: &Futex, seen: u32, until: Deadline) -> Slept {
@@ -177,7 +204,8 @@ impl<'a> Waiter<'a> {
                 return None;
             }
         }
-        let cap = if self.begin_watch(word) { WATCH_CAP } else { self.cap };
+        let short = self.begin_watch(word, seen) || !self.slept;
+        let cap = if short { WATCH_CAP.min(self.cap) } else { self.cap };
         self.slept = true;
         self.look = self.look.min(now.saturating_add(cap));
         // A time that has passed ends the sleep as such, even where signals or wake-ups ended all before.
@@ -186,6 +214,7 @@ impl<'a> Waiter<'a> {
         if self.slept_long {
             self.look = i64::MAX;
             self.look_after(word, seen);
+            self.tell_others(word, seen);
             self.arena.trim_old();
         }
         None
@@ -257,13 +286,15 @@ impl Drop for Waiter<'_> {
             self.arena.unpark(record);
         }
         if let (Some(offset), Some(watch)) = (self.watching.take(), self.watch) {
-            watch.store(0, Ordering::Release);
+            // It may be another's by now.
+            let me = self.arena.me().bits();
+            let _ = watch.compare_exchange(me, 0, Ordering::AcqRel, Ordering::Relaxed);
             let on: &Futex = self.arena.at(offset);
             let waited_for = match self.holders {
                 Some(_) => event::has_waiters(on),
                 None => on.load(Ordering::Relaxed) & word::WAITERS != 0,
             };
-            if waited_for {
+            if waited_for && watch.load(Ordering::Relaxed) == 0 {
                 on.wake(1);
             }
         }
