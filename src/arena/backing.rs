@@ -34,20 +34,22 @@ impl Arena {
     pub(crate) fn back_for(&self, offset: u64, length: u64, asked: u64) -> Result<()> {
         let (first, end) = (offset / CHUNK, (offset + length.max(1) - 1) / CHUNK + 1);
         let missing = |chunk: &u64| !self.is_backed(chunk * CHUNK);
-        let Some(mut chunk) = (first..end).find(missing) else { return Ok(()) };
+        let Some(chunk) = (first..end).find(missing) else { return Ok(()) };
         // All that is missing at once: a request that can't be met is refused before it has taken anything.
         room::ask_for((chunk..end).filter(missing).count() as u64 * CHUNK)
             .map_err(|room| room.refuse(asked))?;
-        loop {
+        let mut next = Some(chunk);
+        while let Some(chunk) = next {
+            // None, if another process has just backed it: outside of the heap nobody is kept from that.
             let count = (chunk..end).take(PIECE as usize).take_while(missing).count() as u64;
-            self.back_chunks(chunk, count).map_err(|error| {
-                Error::new(error.status(), format!("{asked} bytes of memory were asked for; {error}"))
-            })?;
-            match (chunk + count..end).find(missing) {
-                Some(next) => chunk = next,
-                None => return Ok(()),
+            if count > 0 {
+                self.back_chunks(chunk, count).map_err(|error| {
+                    Error::new(error.status(), format!("{asked} bytes of memory were asked for; {error}"))
+                })?;
             }
+            next = (chunk + count..end).find(missing);
         }
+        Ok(())
     }
 
     fn back_chunks(&self, first: u64, count: u64) -> Result<()> {
@@ -93,5 +95,31 @@ impl Arena {
             count += (bits >> before << before).count_ones();
         }
         count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::memfd::SharedMap;
+
+    #[test]
+    fn many_may_back_the_same_at_once() {
+        let start = std::sync::Barrier::new(4);
+        for _ in 0..100 {
+            let arena = Arena::around(SharedMap::create(c"mp-test", 16 << 30).unwrap()).unwrap();
+            arena.initialise().unwrap();
+            let (from, end) = (arena.regions().slots, arena.regions().backed);
+            let back = |chunk| {
+                start.wait();
+                arena.back(chunk * CHUNK, 1)
+            };
+            let results = std::thread::scope(|scope| {
+                let all = || (from / CHUNK..end / CHUNK).map(back).collect::<Vec<_>>();
+                [(); 4].map(|()| scope.spawn(all)).map(|thread| thread.join().unwrap())
+            });
+            results.into_iter().flatten().for_each(Result::unwrap);
+            assert!((from / CHUNK..end / CHUNK).all(|chunk| arena.is_backed(chunk * CHUNK)));
+        }
     }
 }

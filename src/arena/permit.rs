@@ -19,17 +19,14 @@ use super::block::EntryIndex;
 use super::held::{kind, Entry};
 use super::refs::BlockRef;
 use super::slot::{Owner, State};
+use super::wait::may_glance;
 use super::{Arena, Tables};
 use crate::error::{Error, Result, Status};
-use crate::sys::clock;
 use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
 use std::collections::BTreeMap;
 
 /// Below the count stand slot and operation, as in a reference word.
 pub(crate) const COUNT_SHIFT: u32 = 28;
-
-/// How often who waits looks whether somebody with a permit has died, in nanoseconds.
-const GLANCE: u64 = 50_000_000;
 
 /// How many processes one look asks the kernel about. If more have permits, the next looks go on with them: the watch
 /// takes little of a processor's time, however many they are.
@@ -166,15 +163,9 @@ impl Arena {
 }
 
 impl Holders<'_> {
-    /// Looks at those who have a permit, at the rate of a watchman for all threads of this process together. True if
-    /// a permit may have come back.
+    /// For who only tries: looks at those who have a permit. True if a permit may have come back.
     pub(crate) fn glance(&self, arena: &Arena) -> bool {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        let now = clock::now() as u64;
-        let last = LAST.load(Ordering::Relaxed);
-        now.saturating_sub(last) >= GLANCE
-            && LAST.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-            && self.look(arena)
+        may_glance(self.count) && self.look(arena)
     }
 
     /// Looks at those who have a permit, and settles whoever of them has died. True if a permit may have come back.

@@ -232,20 +232,15 @@ impl<'a> Waiter<'a> {
         word.load(Ordering::Relaxed) == seen && self.arena.investigate(Owner::of_word(seen))
     }
 
-    /// For who does not wait at all: looks after the owner, but not at every try, for it costs system calls.
-    fn glance(&self, seen: u32) -> bool {
-        static LAST: AtomicU64 = AtomicU64::new(0);
-        let now = clock::now() as u64;
-        let last = LAST.load(Ordering::Relaxed);
-        now.saturating_sub(last) >= WATCH_CAP as u64
-            && LAST.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-            && self.arena.investigate(Owner::of_word(seen))
+    /// For who does not wait at all: looks after the owner.
+    fn glance(&self, word: &Futex, seen: u32) -> bool {
+        may_glance(word) && self.arena.investigate(Owner::of_word(seen))
     }
 
     /// A try: takes the word if it is free or its owner dead, and announces nothing.
     fn try_word(&self, word: &Futex, me: u32) -> Result<Acquired, Ended> {
         match word::take(word, me, self) {
-            Err(seen) if self.glance(seen) => word::take(word, me, self),
+            Err(seen) if self.glance(word, seen) => word::take(word, me, self),
             taken => taken,
         }
         .map_err(|_| self.try_ended())
@@ -259,6 +254,21 @@ impl<'a> Waiter<'a> {
             Ended::TimedOut
         }
     }
+}
+
+/// Whether who only tries may look after those who have what `word` stands for: not at every try, for it costs system
+/// calls, but at the rate of a watchman for all threads of this process together. Each word has a turn of its own, for
+/// who tries one after the other must not look after the first one only; two that share one do so for a second.
+pub(super) fn may_glance<T>(word: &T) -> bool {
+    const TURNS: usize = 1024;
+    static LAST: [AtomicU64; TURNS] = [const { AtomicU64::new(0) }; TURNS];
+    let now = clock::now() as u64;
+    let second = (now >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (std::ptr::from_ref(word) as u64 ^ second).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let last = &LAST[(mixed >> 32) as usize % TURNS];
+    let seen = last.load(Ordering::Relaxed);
+    now.saturating_sub(seen) >= WATCH_CAP as u64
+        && last.compare_exchange(seen, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
 }
 
 impl<'a> Sleeper for Waiter<'a> {

@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("lock: its owner returns from its last function", || owner_ends(|| {}, false)),
         Case::new("lock: the dead owner's successor is told, its own successor is not", told_once),
         Case::new("lock: tries alone find the owner dead", tries_find_out),
+        Case::new("lock: tries of one lock after the other find the owner dead", tries_in_turn_find_out),
         Case::new("lock: short waits find the owner dead", short_waits_find_out),
         Case::new("lock: a waiter under a fast timer finds the owner dead", found_under_timer),
         Case::new("lock: released by another after its owner's death", released_for_the_dead),
@@ -107,6 +108,26 @@ fn tries_find_out() {
             false
         }
     });
+}
+
+/// A look after the first one's owner, who lives, must not be all that the tries do.
+fn tries_in_turn_find_out() {
+    let busy = Lock::new().unwrap();
+    let words = Words::new();
+    let child = fork(|| {
+        busy.acquire(Deadline::Now).unwrap();
+        words.set(0, 1);
+        nap(100_000);
+    });
+    words.reaches(0, 1);
+    let lock = orphaned();
+    let found = (0..20).any(|_| {
+        nap(60);
+        refused(busy.acquire(Deadline::Now), Status::Timeout);
+        lock.acquire(Deadline::Now).is_ok_and(|status| status == Status::OwnerDead)
+    });
+    child.kill();
+    assert!(found, "20 tries of the second lock all looked at nothing");
 }
 
 fn short_waits_find_out() {
