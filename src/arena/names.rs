@@ -187,16 +187,17 @@ impl Arena {
             return Ok(holder);
         };
         let exists = |what: &str| {
-            let text = format!("{:?} is the name of {what}, not of what was asked for", shown(name));
+            let text = format!("{:?} is the name of {what}", shown(name));
             Err(Error::new(Status::Exists, text))
         };
         let found = self.kind_of(object.offset());
         if found != Some(T::KIND) {
-            return exists(&format!("a {}", found.map_or("thing unknown to this library", ObjectKind::name)));
+            let what = found.map_or_else(|| "a thing unknown to this library".to_owned(), ObjectKind::one);
+            return exists(&format!("{what}, not of {}", T::KIND.one()));
         }
         let holder = Holder::<T>::of(self, object)?;
         if !same(holder.body()) {
-            return exists(&format!("a {} that was made with other options", T::KIND.name()));
+            return exists(&format!("{} that was made with other options", T::KIND.one()));
         }
         Ok(holder)
     }

@@ -59,7 +59,7 @@ object_kinds! {
 
 impl ObjectKind {
     /// Its name with an article.
-    fn one(self) -> String {
+    pub(super) fn one(self) -> String {
         match self {
             ObjectKind::SharedMemory => self.name().to_owned(),
             ObjectKind::Array | ObjectKind::Event | ObjectKind::RLock => format!("an {}", self.name()),

@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::ptr::NonNull;
 
 /// The longest name of a file.
-const LONGEST: usize = 255;
+pub const LONGEST: usize = 255;
 
 /// A name as the directory knows it. One leading '/', as shm_open has it, is dropped.
 pub fn file_name(name: &str) -> Result<CString> {
