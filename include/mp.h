@@ -234,10 +234,10 @@
 
 /**
  * Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
- * name. It is the file `mp.NAME` in `/dev/shm` (the environment variable `MP_ARENA_DIR` names another directory) that appears
- * whole: a creator that dies half-way leaves nothing. The arena stays until `mp_arena_unlink`, its named objects until
- * `mp_arena_remove`, whoever lives or dies meanwhile; what dead programs have held is given back by the next program
- * that opens it.
+ * name. It is the file `mp.NAME` in `/dev/shm` (the environment variable `MP_ARENA_DIR` names another directory) that
+ * appears whole: a creator that dies half-way leaves nothing. The arena stays until `mp_arena_unlink`, its named
+ * objects until `mp_arena_remove`, whoever lives or dies meanwhile; what dead programs have held is given back by the
+ * next program that opens it.
  *
  * All who may write the file trust each other. They must be in one pid namespace and one time namespace.
  */
@@ -2280,7 +2280,8 @@ MP_API mp_status mp_cancel_new(mp_cancel **out);
 
 /**
  * Ends the waits of all threads that use it: they answer `MP_ERR_CANCELLED`, and so do the waits that those threads
- * begin, until `mp_cancel_reset`. A call that need not wait is not cancelled.
+ * begin, until `mp_cancel_reset`. A call that need not wait is not cancelled; one that would have to is,
+ * with a timeout of 0 too.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID`.
  *

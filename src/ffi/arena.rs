@@ -10,10 +10,10 @@ use crate::error::Result;
 use std::ffi::c_char;
 
 /// Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
-/// name. It is the file `mp.NAME` in `/dev/shm` (the environment variable `MP_ARENA_DIR` names another directory) that appears
-/// whole: a creator that dies half-way leaves nothing. The arena stays until `mp_arena_unlink`, its named objects until
-/// `mp_arena_remove`, whoever lives or dies meanwhile; what dead programs have held is given back by the next program
-/// that opens it.
+/// name. It is the file `mp.NAME` in `/dev/shm` (the environment variable `MP_ARENA_DIR` names another directory) that
+/// appears whole: a creator that dies half-way leaves nothing. The arena stays until `mp_arena_unlink`, its named
+/// objects until `mp_arena_remove`, whoever lives or dies meanwhile; what dead programs have held is given back by the
+/// next program that opens it.
 ///
 /// All who may write the file trust each other. They must be in one pid namespace and one time namespace.
 pub struct mp_arena {
