@@ -24,6 +24,10 @@ use std::sync::atomic::AtomicBool;
 
 /// Entries in the first chunk; each further one has twice as many.
 const FIRST_CHUNK: u32 = 32;
+/// The fewest children between two looks for the dead.
+const TIDY_CHILDREN: u32 = 32;
+/// The shortest time between two such looks of who takes large blocks, in nanoseconds.
+const TIDY_PERIOD: u64 = 1_000_000_000;
 
 std::thread_local! {
     /// The child that this thread forked last.
@@ -67,10 +71,46 @@ impl Arena {
 
     /// A slot for a child. Who has ended unnoticed makes room.
     fn claim_child_slot(&self) -> Result<u32> {
+        self.tidy_before_child();
         self.claim_slot(std::process::id()).or_else(|_| {
             self.sweep();
             self.claim_slot(std::process::id())
         })
+    }
+
+    /// Who forks children by itself has nobody who notices their end, so what they held would pile up: after so many
+    /// children as live, the dead are looked for. Each then costs a system call at the most.
+    fn tidy_before_child(&self) {
+        let to_go = self.children_to_go.load(Ordering::Relaxed);
+        if to_go > 0 {
+            return self.children_to_go.store(to_go - 1, Ordering::Relaxed);
+        }
+        let live = self.tidy();
+        self.children_to_go.store(live.max(TIDY_CHILDREN), Ordering::Relaxed);
+    }
+
+    /// The same for who takes large blocks, at the most once in a while.
+    pub(super) fn tidy_old(&self) {
+        let now = clock::now() as u64;
+        let last = self.tidied.load(Ordering::Relaxed);
+        let due = now.saturating_sub(last) >= TIDY_PERIOD && !self.lost();
+        if due && self.tidied.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.tidy();
+        }
+    }
+
+    /// Settles those of whom nothing is left, as far as one system call each tells that, and answers how many live.
+    /// Must not be called while this thread holds the tables.
+    fn tidy(&self) -> u32 {
+        let mut live = 0;
+        for number in 1..self.slots_used() {
+            let life = self.life(number);
+            if life.state() == State::Live && !self.glance_at(Owner::new(number, life.generation())) {
+                live += 1;
+            }
+        }
+        self.settle_pending();
+        live
     }
 
     fn make_pending(&self, number: u32) -> Owner {
