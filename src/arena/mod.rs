@@ -66,7 +66,7 @@ pub use self::{
     map::{Arena, Usage},
     named::{each_arena, OpenOptions},
     object::{Holder, Near, Object, ObjectHead, ObjectKind, Token},
-    participant::forked_child,
+    participant::{forked_child, PLACES},
     refs::BlockRef,
     slot::Owner,
 };
