@@ -150,7 +150,12 @@ impl Arena {
                 None => self.make_slab(tables, class)?,
             };
             tables.last_slab[class] = ordinal;
-            let Some(slab) = self.slab_at(class, ordinal) else { continue };
+            let Some(slab) = self.slab_at(class, ordinal) else {
+                // A damaged directory: nothing is to be had there.
+                let available = &self.class(class).available[ordinal as usize / 64];
+                available.fetch_and(!(1 << (ordinal % 64)), Ordering::SeqCst);
+                continue;
+            };
             while let Some((word, bit)) = self.free_bit(slab, class) {
                 let target = self.block_at(slab, class, word * 64 + bit);
                 let refs = Refs(self.at::<AtomicU64>(target).load(Ordering::Acquire));
