@@ -2147,7 +2147,8 @@ MP_API mp_status mp_arena_options_defaults(mp_arena_options *options, size_t siz
  * directory is missing; `MP_ERR_ACCESS` if the file's mode refuses this process, or the file belongs to a user whom
  * the options do not name; `MP_ERR_UNSUPPORTED` if it was made in another pid or time
  * namespace or by a version of libmp with another layout; `MP_ERR_INVALID`, also for a symbolic link or a file that is no arena;
- * `MP_ERR_NO_MEMORY`; `MP_ERR_TOO_LARGE` for a capacity of more than 64 GiB; `MP_ERR_SYSTEM`.
+ * `MP_ERR_NO_MEMORY`; `MP_ERR_TOO_LARGE` for a capacity of more than 64 GiB; `MP_ERR_SYSTEM`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
  *
  * *Ownership*: free the handle with `mp_arena_free`; the name is copied. *Threads*: thread-safe. *Processes*: a forked
  * child has the handle too; a spawned one opens the arena itself.

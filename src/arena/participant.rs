@@ -20,7 +20,13 @@ use crate::fault;
 use crate::sys::prim::Ordering;
 use crate::sys::{clock, fork, procfs};
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
+
+/// How many processes may use an arena at once. The few slots beyond are for those that come by themselves and find all
+/// others taken, by the dead perhaps: only who has a slot can settle them.
+pub const PLACES: u32 = SLOTS - 1 - 16;
+const COMMON: Range<u32> = 1..PLACES + 1;
 
 /// Entries in the first chunk; each further one has twice as many.
 const FIRST_CHUNK: u32 = 32;
@@ -40,11 +46,12 @@ pub fn forked_child() -> Owner {
 }
 
 impl Arena {
-    /// A process's life in the arena begins: claims a slot for process `pid`.
-    fn claim_slot(&self, pid: u32) -> Result<u32> {
+    /// A process's life in the arena begins: claims one of these slots for process `pid`.
+    fn claim_slot(&self, pid: u32, slots: Range<u32>) -> Result<u32> {
         let header = self.header();
-        for _ in 1..SLOTS {
-            let number = header.next_slot.fetch_add(1, Ordering::Relaxed) % (SLOTS - 1) + 1;
+        for _ in slots.clone() {
+            let next = header.next_slot.fetch_add(1, Ordering::Relaxed);
+            let number = slots.start + next % slots.len() as u32;
             let offset = self.regions().slots + u64::from(number) * SLOT_SIZE;
             self.back(offset, SLOT_SIZE)?;
             let slot = self.slot(number);
@@ -61,7 +68,7 @@ impl Arena {
                 return Ok(number);
             }
         }
-        Err(Error::new(Status::NoMemory, format!("all {} places for processes are taken", SLOTS - 1)))
+        Err(Error::new(Status::NoMemory, format!("all {PLACES} places for processes are taken")))
     }
 
     /// A slot for a child of this process, PENDING until the child takes it over.
@@ -72,9 +79,9 @@ impl Arena {
     /// A slot for a child. Who has ended unnoticed makes room.
     fn claim_child_slot(&self) -> Result<u32> {
         self.tidy_before_child();
-        self.claim_slot(std::process::id()).or_else(|_| {
+        self.claim_slot(std::process::id(), COMMON).or_else(|_| {
             self.sweep();
-            self.claim_slot(std::process::id())
+            self.claim_slot(std::process::id(), COMMON)
         })
     }
 
@@ -182,7 +189,7 @@ impl Arena {
     pub(crate) fn join(&self) -> Result<()> {
         let pid = std::process::id();
         self.declare_former_selves(pid);
-        let number = self.claim_slot(pid)?;
+        let number = self.claim_slot(pid, COMMON).or_else(|_| self.claim_slot(pid, COMMON.end..SLOTS))?;
         let slot = self.slot(number);
         slot.start_time.store(procfs::start_time(pid as i32).unwrap_or(0), Ordering::Relaxed);
         let generation = self.life(number).generation();
