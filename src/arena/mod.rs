@@ -55,6 +55,7 @@ mod spin;
 mod trim;
 #[cfg(not(loom))]
 pub mod wait;
+pub mod watchers;
 
 #[cfg(not(loom))]
 pub use self::{
