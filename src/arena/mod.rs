@@ -57,6 +57,7 @@ mod token;
 mod trim;
 #[cfg(not(loom))]
 pub mod wait;
+pub mod watchers;
 
 #[cfg(not(loom))]
 pub use self::{

@@ -41,6 +41,7 @@ pub(crate) fn stir(arena: &Arena, offset: u64) {
     let events = &arena.at::<QueueCell>(offset).events;
     for event in [&events.message, &events.room] {
         event.announce_to_all(arena);
+        event.watchers.rouse(arena);
     }
 }
 

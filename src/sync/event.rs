@@ -131,5 +131,5 @@ impl Event {
 pub(crate) fn stir(arena: &Arena, offset: u64) {
     let cell = arena.at::<EventCell>(offset);
     cell.word.wake(u32::MAX);
-    cell.watchers.ring(arena);
+    cell.watchers.rouse(arena);
 }

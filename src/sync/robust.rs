@@ -243,7 +243,7 @@ pub(crate) fn settle_permit(arena: &Arena, entry: &Entry) {
 pub(crate) fn stir(arena: &Arena, offset: u64) {
     let cell = arena.at::<RobustCell>(offset);
     event::rouse(&cell.event);
-    cell.watchers.ring(arena);
+    cell.watchers.rouse(arena);
 }
 
 // What a robust semaphore shares with the other: its bounds, and that handles of both kinds are read as the other's.

@@ -296,5 +296,5 @@ impl Plain {
 /// Who held the semaphore at `offset` has died, perhaps before its watchers heard of what it did. Its sleepers are
 /// woken by its park record.
 pub(crate) fn stir(arena: &Arena, offset: u64) {
-    arena.at::<SemaphoreCell>(offset).watchers.ring(arena);
+    arena.at::<SemaphoreCell>(offset).watchers.rouse(arena);
 }

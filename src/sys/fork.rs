@@ -1,11 +1,10 @@
 //! fork: handlers, and a lock for what they guard.
 
-use super::futex;
+use super::clock::Deadline;
+use super::prim::Futex;
+use super::{futex, local};
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use super::clock::Deadline;
 
 extern "C" fn call_nothing() {}
 
@@ -39,8 +38,8 @@ pub fn on_fork(
 /// allocation and no owner, so that the child may release what its parent's thread took.
 #[derive(Debug)]
 pub struct LocalLock<T> {
-    /// 0 free, 1 held, 2 held and somebody may sleep.
-    word: AtomicU32,
+    /// See `local.rs`.
+    word: Futex,
     value: UnsafeCell<T>,
 }
 
@@ -50,7 +49,7 @@ unsafe impl<T: Send> Sync for LocalLock<T> {}
 impl<T> LocalLock<T> {
     /// A free lock around `value`.
     pub const fn new(value: T) -> LocalLock<T> {
-        LocalLock { word: AtomicU32::new(0), value: UnsafeCell::new(value) }
+        LocalLock { word: Futex::new(0), value: UnsafeCell::new(value) }
     }
 
     /// Waits until the lock is this thread's.
@@ -60,26 +59,13 @@ impl<T> LocalLock<T> {
     }
 
     fn acquire(&self) {
-        if self.word.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-            return;
-        }
-        for _ in 0..100 {
-            std::hint::spin_loop();
-            if self.word.load(Ordering::Relaxed) == 0
-                && self.word.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
-            {
-                return;
-            }
-        }
-        while self.word.swap(2, Ordering::Acquire) != 0 {
-            futex::wait(&self.word, 2, Deadline::Never);
-        }
+        local::acquire(&self.word, |word, seen| {
+            futex::wait(word, seen, Deadline::Never);
+        });
     }
 
     fn release(&self) {
-        if self.word.swap(0, Ordering::Release) == 2 {
-            futex::wake(&self.word, 1);
-        }
+        local::release(&self.word);
     }
 
     /// In a prepare handler: takes the lock and keeps it over the fork.

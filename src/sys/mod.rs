@@ -26,6 +26,7 @@ pub mod function;
 pub mod level;
 #[cfg(not(loom))]
 pub mod life;
+pub mod local;
 #[cfg(not(loom))]
 pub mod log;
 #[cfg(not(loom))]

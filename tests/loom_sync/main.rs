@@ -9,8 +9,10 @@
 #![cfg(loom)]
 
 mod condition;
+mod doorbell;
 mod event;
 mod flag;
+mod local;
 mod lock;
 mod permits;
 mod returning;
@@ -78,8 +80,10 @@ fn join(threads: impl IntoIterator<Item = thread::JoinHandle<()>>) {
 fn every_mutant_is_caught() {
     let sources = [
         ("condition", include_str!("condition.rs")),
+        ("doorbell", include_str!("doorbell.rs")),
         ("event", include_str!("event.rs")),
         ("flag", include_str!("flag.rs")),
+        ("local", include_str!("local.rs")),
         ("lock", include_str!("lock.rs")),
         ("permits", include_str!("permits.rs")),
         ("rlock", include_str!("rlock.rs")),
@@ -91,7 +95,7 @@ fn every_mutant_is_caught() {
         names.map(move |name| format!("{module}::mutant_{name}"))
     };
     let names: Vec<String> = sources.into_iter().flat_map(mutants).collect();
-    assert!(names.len() >= 19, "{names:?}");
+    assert!(names.len() >= 33, "{names:?}");
     for name in names {
         let program = std::env::current_exe().unwrap();
         let run = std::process::Command::new(program).args(["--ignored", "--exact", &name]).output().unwrap();
