@@ -42,7 +42,8 @@ help:
 .PHONY: build
 build:
 	@scripts/need.sh cargo $(CC)
-	cargo build --release --locked
+	@# The two libraries alone: only without a Rust library beside them are they optimised as a whole.
+	cargo rustc --release --locked --lib --crate-type=cdylib,staticlib
 	@ln -sf libmp.so target/release/libmp.so.0
 
 .PHONY: examples

@@ -234,10 +234,10 @@
 
 /**
  * Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
- * name. It is a file in `/dev/shm` (the environment variable `MP_ARENA_DIR` names another directory) that appears
- * whole: a creator that dies half-way leaves nothing. The arena stays until `mp_arena_unlink`, its named objects until
- * `mp_arena_remove`, whoever lives or dies meanwhile; what dead programs have held is given back by the next program
- * that opens it.
+ * name. It is the file `mp.NAME` in `/dev/shm` (the environment variable `MP_ARENA_DIR` names another directory) that
+ * appears whole: a creator that dies half-way leaves nothing. The arena stays until `mp_arena_unlink`, its named
+ * objects until `mp_arena_remove`, whoever lives or dies meanwhile; what dead programs have held is given back by the
+ * next program that opens it.
  *
  * All who may write the file trust each other. They must be in one pid namespace and one time namespace.
  */
@@ -2141,13 +2141,14 @@ MP_API mp_status mp_arena_options_defaults(mp_arena_options *options, size_t siz
 
 /**
  * Opens the arena of this name, and makes it if there is none. NULL options mean the defaults. Opening it again gives
- * another handle of the same arena.
+ * another handle of the same arena. A name has 1 to 252 bytes of UTF-8 without '/'.
  *
  * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if it is not there and must be, or is to belong to another user, or the
  * directory is missing; `MP_ERR_ACCESS` if the file's mode refuses this process, or the file belongs to a user whom
  * the options do not name; `MP_ERR_UNSUPPORTED` if it was made in another pid or time
  * namespace or by a version of libmp with another layout; `MP_ERR_INVALID`, also for a symbolic link or a file that is no arena;
- * `MP_ERR_NO_MEMORY`; `MP_ERR_TOO_LARGE`; `MP_ERR_SYSTEM`.
+ * `MP_ERR_NO_MEMORY`; `MP_ERR_TOO_LARGE` for a capacity of more than 64 GiB; `MP_ERR_SYSTEM`; `MP_ERR_STATE` as for
+ * `mp_lock_new`.
  *
  * *Ownership*: free the handle with `mp_arena_free`; the name is copied. *Threads*: thread-safe. *Processes*: a forked
  * child has the handle too; a spawned one opens the arena itself.
@@ -2280,7 +2281,8 @@ MP_API mp_status mp_cancel_new(mp_cancel **out);
 
 /**
  * Ends the waits of all threads that use it: they answer `MP_ERR_CANCELLED`, and so do the waits that those threads
- * begin, until `mp_cancel_reset`. A call that need not wait is not cancelled.
+ * begin, until `mp_cancel_reset`. A call that need not wait is not cancelled; one that would have to is,
+ * with a timeout of 0 too.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID`.
  *

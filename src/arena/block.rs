@@ -93,6 +93,7 @@ impl Arena {
             taken => taken?,
         };
         if block_class(length).is_none() {
+            self.tidy_old();
             self.trim_old();
         }
         Ok(block)

@@ -425,7 +425,9 @@ impl Arena {
                 fault!("death.chunk:named");
                 chunk.store(0, Ordering::Release);
                 fault!("death.chunk:unlinked");
-                self.free_new_chunk(slot);
+                self.lower(BlockRef::from_bits(block), None);
+                fault!("death.chunk:freed");
+                slot.new_chunk.store(0, Ordering::Release);
             }
         }
     }

@@ -24,7 +24,7 @@ pub(crate) const PER_CHUNK: u32 = (CHUNK / GRANULE) as u32;
 /// Granules in a sector, the unit of the search for free ones.
 pub(crate) const SECTOR: u32 = 1024;
 
-/// How many processes may use an arena at once, slot 0 being nobody.
+/// How many slots for processes there are, slot 0 being nobody. Some are reserved, see `participant.rs`.
 pub(crate) const SLOTS: u32 = 4096;
 /// The size of a slot.
 pub(crate) const SLOT_SIZE: u64 = 1024;

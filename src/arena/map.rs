@@ -9,7 +9,7 @@ use super::slot::{Owner, Slot};
 use crate::error::{Error, Result, Status};
 use crate::sys::fork::LocalLock;
 use crate::sys::memfd::{self, SharedMap};
-use crate::sys::prim::{fence, AtomicU32, Futex, Ordering};
+use crate::sys::prim::{fence, AtomicU32, AtomicU64, Futex, Ordering};
 use crate::sys::{procfs, shmfile};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicPtr;
@@ -40,6 +40,10 @@ pub struct Arena {
     pub(crate) tables: LocalLock<Tables>,
     /// The slot that the prepare handler made for the child of the fork under way, as an owner word; 0 if none.
     pub(super) prepared: AtomicU32,
+    /// So many children more, and it is time to look for the dead: see `Arena::tidy`.
+    pub(super) children_to_go: AtomicU32,
+    /// When that was done last, in nanoseconds on the monotonic clock.
+    pub(super) tidied: AtomicU64,
     /// The named arena that was opened before this one.
     pub(super) next: AtomicPtr<Arena>,
 }
@@ -133,6 +137,8 @@ impl Arena {
             me,
             tables: LocalLock::new(tables),
             prepared: AtomicU32::new(0),
+            children_to_go: AtomicU32::new(0),
+            tidied: AtomicU64::new(0),
             next: AtomicPtr::new(std::ptr::null_mut()),
         })
     }

@@ -52,6 +52,8 @@ mod slot;
 #[cfg(not(loom))]
 mod spin;
 #[cfg(not(loom))]
+mod token;
+#[cfg(not(loom))]
 mod trim;
 #[cfg(not(loom))]
 pub mod wait;
@@ -67,10 +69,11 @@ pub use self::{
     held::Entry,
     map::{Arena, Usage},
     named::{each_arena, OpenOptions},
-    object::{Holder, Near, Object, ObjectHead, ObjectKind, Token},
-    participant::forked_child,
+    object::{Holder, Near, Object, ObjectHead, ObjectKind},
+    participant::{forked_child, PLACES},
     refs::BlockRef,
     slot::Owner,
+    token::Token,
 };
 
 #[cfg(not(loom))]

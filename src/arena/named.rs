@@ -105,10 +105,14 @@ fn no_arena(name: &str) -> Error {
 
 /// The name of an arena's file.
 fn file_name(name: &str) -> Result<CString> {
-    if name.is_empty() {
-        return Err(Error::invalid("the name of an arena is empty"));
+    let refused = |why: &str| Err(Error::invalid(format!("the name of an arena, {name:?}, {why}")));
+    let most = shmfile::LONGEST - PREFIX.len();
+    match name {
+        "" => refused("is empty"),
+        _ if name.contains('/') => refused("has a '/' inside"),
+        _ if name.len() > most => refused(&format!("has {} bytes; the most are {most}", name.len())),
+        _ => shmfile::file_name(&format!("{PREFIX}{name}")),
     }
-    shmfile::file_name(&format!("{PREFIX}{name}"))
 }
 
 /// A new arena, published.
@@ -118,7 +122,9 @@ fn make_file(directory: &Directory, file: &CStr, options: &OpenOptions) -> Resul
         return Err(Error::new(Status::NotFound, text));
     }
     if options.mode & !0o777 != 0 || options.mode & 0o600 != 0o600 {
-        let text = format!("mode {:#o} is none for an arena: its owner must read and write it", options.mode);
+        let mode = options.mode;
+        let text =
+            format!("mode 0{mode:o} is none for an arena: it must be in 0600 to 0777, with 0600 in it");
         return Err(Error::invalid(text));
     }
     let (fd, map) = reserve(directory, options)?;

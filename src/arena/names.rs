@@ -190,12 +190,13 @@ impl Arena {
             return Ok(holder);
         };
         let exists = |what: &str| {
-            let text = format!("{:?} is the name of {what}, not of what was asked for", shown(name));
+            let text = format!("{:?} is the name of {what}", shown(name));
             Err(Error::new(Status::Exists, text))
         };
         let found = self.kind_of_object(object);
         if found != Some(T::KIND) {
-            return exists(&found.map_or("a thing unknown to this library".to_owned(), ObjectKind::one));
+            let what = found.map_or_else(|| "a thing unknown to this library".to_owned(), ObjectKind::one);
+            return exists(&format!("{what}, not of {}", T::KIND.one()));
         }
         let holder = Holder::<T>::of(self, object)?;
         if !same(holder.body()) {

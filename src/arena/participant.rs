@@ -20,10 +20,20 @@ use crate::fault;
 use crate::sys::prim::Ordering;
 use crate::sys::{clock, fork, procfs};
 use std::cell::Cell;
+use std::ops::Range;
 use std::sync::atomic::AtomicBool;
+
+/// How many processes may use an arena at once. The few slots beyond are for those that come by themselves and find all
+/// others taken, by the dead perhaps: only who has a slot can settle them.
+pub const PLACES: u32 = SLOTS - 1 - 16;
+const COMMON: Range<u32> = 1..PLACES + 1;
 
 /// Entries in the first chunk; each further one has twice as many.
 const FIRST_CHUNK: u32 = 32;
+/// The fewest children between two looks for the dead.
+const TIDY_CHILDREN: u32 = 32;
+/// The shortest time between two such looks of who takes large blocks, in nanoseconds.
+const TIDY_PERIOD: u64 = 1_000_000_000;
 
 std::thread_local! {
     /// The child that this thread forked last.
@@ -36,11 +46,12 @@ pub fn forked_child() -> Owner {
 }
 
 impl Arena {
-    /// A process's life in the arena begins: claims a slot for process `pid`.
-    fn claim_slot(&self, pid: u32) -> Result<u32> {
+    /// A process's life in the arena begins: claims one of these slots for process `pid`.
+    fn claim_slot(&self, pid: u32, slots: Range<u32>) -> Result<u32> {
         let header = self.header();
-        for _ in 1..SLOTS {
-            let number = header.next_slot.fetch_add(1, Ordering::Relaxed) % (SLOTS - 1) + 1;
+        for _ in slots.clone() {
+            let next = header.next_slot.fetch_add(1, Ordering::Relaxed);
+            let number = slots.start + next % slots.len() as u32;
             let offset = self.regions().slots + u64::from(number) * SLOT_SIZE;
             self.back(offset, SLOT_SIZE)?;
             let slot = self.slot(number);
@@ -57,7 +68,7 @@ impl Arena {
                 return Ok(number);
             }
         }
-        Err(Error::new(Status::NoMemory, format!("all {} places for processes are taken", SLOTS - 1)))
+        Err(Error::new(Status::NoMemory, format!("all {PLACES} places for processes are taken")))
     }
 
     /// A slot for a child of this process, PENDING until the child takes it over.
@@ -67,10 +78,46 @@ impl Arena {
 
     /// A slot for a child. Who has ended unnoticed makes room.
     fn claim_child_slot(&self) -> Result<u32> {
-        self.claim_slot(std::process::id()).or_else(|_| {
+        self.tidy_before_child();
+        self.claim_slot(std::process::id(), COMMON).or_else(|_| {
             self.sweep();
-            self.claim_slot(std::process::id())
+            self.claim_slot(std::process::id(), COMMON)
         })
+    }
+
+    /// Who forks children by itself has nobody who notices their end, so what they held would pile up: after so many
+    /// children as live, the dead are looked for. Each then costs a system call at the most.
+    fn tidy_before_child(&self) {
+        let to_go = self.children_to_go.load(Ordering::Relaxed);
+        if to_go > 0 {
+            return self.children_to_go.store(to_go - 1, Ordering::Relaxed);
+        }
+        let live = self.tidy();
+        self.children_to_go.store(live.max(TIDY_CHILDREN), Ordering::Relaxed);
+    }
+
+    /// The same for who takes large blocks, at the most once in a while.
+    pub(super) fn tidy_old(&self) {
+        let now = clock::now() as u64;
+        let last = self.tidied.load(Ordering::Relaxed);
+        let due = now.saturating_sub(last) >= TIDY_PERIOD && !self.lost();
+        if due && self.tidied.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.tidy();
+        }
+    }
+
+    /// Settles those of whom nothing is left, as far as one system call each tells that, and answers how many live.
+    /// Must not be called while this thread holds the tables.
+    fn tidy(&self) -> u32 {
+        let mut live = 0;
+        for number in 1..self.slots_used() {
+            let life = self.life(number);
+            if life.state() == State::Live && !self.glance_at(Owner::new(number, life.generation())) {
+                live += 1;
+            }
+        }
+        self.settle_pending();
+        live
     }
 
     fn make_pending(&self, number: u32) -> Owner {
@@ -142,7 +189,7 @@ impl Arena {
     pub(crate) fn join(&self) -> Result<()> {
         let pid = std::process::id();
         self.declare_former_selves(pid);
-        let number = self.claim_slot(pid)?;
+        let number = self.claim_slot(pid, COMMON).or_else(|_| self.claim_slot(pid, COMMON.end..SLOTS))?;
         let slot = self.slot(number);
         slot.start_time.store(procfs::start_time(pid as i32).unwrap_or(0), Ordering::Relaxed);
         let generation = self.life(number).generation();

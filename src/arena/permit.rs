@@ -158,7 +158,11 @@ impl Arena {
     /// The permit of a dead process, of which `entry` tells, comes back.
     pub(crate) fn return_permit(&self, word: &AtomicU64, entry: &Entry) {
         let mut tables = self.tables.lock();
-        let _ = self.change_count(&mut tables, word, entry, kind::FREE, |n| n.checked_add(1));
+        let back = self.change_count(&mut tables, word, entry, kind::FREE, |n| n.checked_add(1));
+        if back.is_none() {
+            // More than can be counted: the count was damaged. The entry must end all the same.
+            entry.become_kind(kind::FREE);
+        }
     }
 }
 

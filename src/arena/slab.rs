@@ -56,12 +56,17 @@ impl Arena {
         &self.header().classes[class]
     }
 
+    /// How many directory entries of a class are in use.
+    fn slabs(&self, class: usize) -> u32 {
+        self.class(class).slabs.load(Ordering::Acquire).min(SLABS_PER_CLASS as u32)
+    }
+
     fn directory(&self, class: usize, ordinal: u32) -> &AtomicU32 {
         self.at(self.regions().directories + (class as u64 * SLABS_PER_CLASS + u64::from(ordinal)) * 4)
     }
 
     pub(crate) fn slab_granules(&self, class: usize) -> u32 {
-        if self.class(class).slabs.load(Ordering::Relaxed) < SMALL_SLABS {
+        if self.slabs(class) < SMALL_SLABS {
             SMALL_SLAB
         } else {
             BIG_SLAB
@@ -70,7 +75,7 @@ impl Arena {
 
     /// The directory entry for one slab more, backed.
     pub(crate) fn free_ordinal(&self, class: usize) -> Result<u32> {
-        let mut ordinal = self.class(class).slabs.load(Ordering::Relaxed);
+        let mut ordinal = self.slabs(class);
         loop {
             if u64::from(ordinal) >= SLABS_PER_CLASS {
                 let text = format!("the arena has no room for more blocks of {} bytes", CLASS_SIZES[class]);
@@ -145,7 +150,12 @@ impl Arena {
                 None => self.make_slab(tables, class)?,
             };
             tables.last_slab[class] = ordinal;
-            let Some(slab) = self.slab_at(class, ordinal) else { continue };
+            let Some(slab) = self.slab_at(class, ordinal) else {
+                // A damaged directory: nothing is to be had there.
+                let available = &self.class(class).available[ordinal as usize / 64];
+                available.fetch_and(!(1 << (ordinal % 64)), Ordering::SeqCst);
+                continue;
+            };
             while let Some((word, bit)) = self.free_bit(slab, class) {
                 let target = self.block_at(slab, class, word * 64 + bit);
                 let refs = Refs(self.at::<AtomicU64>(target).load(Ordering::Acquire));
@@ -194,7 +204,7 @@ impl Arena {
     /// A slab that may have a free block: this process's last one first.
     fn available_slab(&self, tables: &Tables, class: usize) -> Option<u32> {
         let c = self.class(class);
-        let slabs = c.slabs.load(Ordering::Acquire);
+        let slabs = self.slabs(class);
         let last = tables.last_slab[class];
         if last < slabs && c.available[last as usize / 64].load(Ordering::Relaxed) & 1 << (last % 64) != 0 {
             return Some(last);
@@ -253,7 +263,7 @@ impl Arena {
     pub(crate) fn refresh_hints(&self) {
         for class in 0..CLASS_SIZES.len() {
             let c = self.class(class);
-            for ordinal in 0..c.slabs.load(Ordering::Acquire) {
+            for ordinal in 0..self.slabs(class) {
                 c.available[ordinal as usize / 64].fetch_or(1 << (ordinal % 64), Ordering::AcqRel);
             }
         }
@@ -262,7 +272,7 @@ impl Arena {
     /// Calls `f(class, refs)` with the reference word of each block and object that is not free.
     pub(crate) fn each_block(&self, mut f: impl FnMut(usize, u64)) {
         for class in 0..CLASS_SIZES.len() {
-            for ordinal in 0..self.class(class).slabs.load(Ordering::Acquire) {
+            for ordinal in 0..self.slabs(class) {
                 let Some(slab) = self.slab_at(class, ordinal) else { continue };
                 for index in 0..self.at::<Slab>(slab).count.load(Ordering::Relaxed) {
                     let target = self.block_at(slab, class, index);

@@ -28,7 +28,8 @@ pub unsafe extern "C" fn mp_cancel_new(out: *mut *mut mp_cancel) -> mp_status {
 }
 
 /// Ends the waits of all threads that use it: they answer `MP_ERR_CANCELLED`, and so do the waits that those threads
-/// begin, until `mp_cancel_reset`. A call that need not wait is not cancelled.
+/// begin, until `mp_cancel_reset`. A call that need not wait is not cancelled; one that would have to is,
+/// with a timeout of 0 too.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_INVALID`.
 ///

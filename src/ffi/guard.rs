@@ -98,6 +98,8 @@ pub fn guard_value<T>(fallback: T, body: impl FnOnce() -> Result<T>) -> T {
 /// `out` is NULL or points to a writable pointer.
 #[inline]
 pub unsafe fn guard_new<H>(out: *mut *mut H, body: impl FnOnce() -> Result<*mut H>) -> mp_status {
+    // Before the first handle there is.
+    quiet_panics();
     guard(|| {
         if out.is_null() {
             return Err(Error::invalid("out is NULL"));
@@ -194,7 +196,7 @@ fn panicked(payload: &(dyn Any + Send)) -> Error {
 /// Panics elsewhere, a Rust host's for instance, still reach the hook that was there before.
 pub fn quiet_panics() {
     static DONE: AtomicBool = AtomicBool::new(false);
-    if DONE.swap(true, Ordering::Relaxed) {
+    if DONE.load(Ordering::Relaxed) || DONE.swap(true, Ordering::Relaxed) {
         return;
     }
     let previous = std::panic::take_hook();

@@ -89,13 +89,25 @@ pub unsafe fn array<'a, T>(first: *const T, n: usize, name: &str) -> Result<&'a 
         return Ok(&[]);
     }
     if first.is_null() {
-        return Err(Error::invalid(format!("{name} is NULL, but is said to have {n} elements")));
+        return Err(Error::invalid(format!("{name} is NULL, but is said to have {n} {}", unit::<T>())));
     }
     if n > isize::MAX as usize / size_of::<T>().max(1) {
-        return Err(Error::invalid(format!("{name} cannot have {n} elements: that is more than all memory")));
+        return Err(Error::invalid(format!(
+            "{name} cannot have {n} {}: that is more than all memory",
+            unit::<T>()
+        )));
     }
     // SAFETY: not NULL and of a possible length; the rest is the contract.
     Ok(unsafe { std::slice::from_raw_parts(first, n) })
+}
+
+/// What an array of this type is counted in.
+fn unit<T>() -> &'static str {
+    if size_of::<T>() == 1 {
+        "bytes"
+    } else {
+        "elements"
+    }
 }
 
 /// The bytes of `n` slices, each checked.

@@ -1,11 +1,11 @@
 //! The lock that goes with a value or an array. Its words are a recursive lock's, of which a plain one uses the
 //! first three.
 
-use crate::arena::word::{self, Acquired};
+use crate::arena::word;
 use crate::arena::{wait, Arena};
 use crate::error::{Error, Result, Status};
-use crate::sync::ended;
 use crate::sync::recursive::{Entered, RecursiveWords, Who};
+use crate::sync::{ended, told};
 use crate::sys::clock::Deadline;
 
 /// Which lock. The numbers stand in the arena and never change.
@@ -59,15 +59,9 @@ impl LockKind {
     ) -> Result<Status> {
         match self {
             LockKind::Recursive => words.acquire(arena, who, deadline),
-            LockKind::Plain => match wait::acquire(arena, &words.word, &words.watch, &words.spin, deadline) {
-                Ok(Acquired::Clean) => Ok(Status::Ok),
-                Ok(Acquired::OwnerDead) => {
-                    // What else the dead one held is given back, and who slept on its behalf is woken.
-                    arena.settle_pending();
-                    Ok(Status::OwnerDead)
-                }
-                Err(end) => Err(ended(end, "the lock is held by another owner")),
-            },
+            LockKind::Plain => wait::acquire(arena, &words.word, &words.watch, &words.spin, deadline)
+                .map(|acquired| told(arena, acquired))
+                .map_err(|end| ended(end, "the lock is held by another owner")),
             LockKind::None => Err(without_lock()),
         }
     }

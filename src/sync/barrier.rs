@@ -82,11 +82,21 @@ impl Barrier {
         Ok(Barrier { cell })
     }
 
+    /// A barrier that was found: its table must be there, and as large as its parties need.
+    fn of(cell: Holder<BarrierCell>) -> Result<Barrier> {
+        let table = BlockRef::from_bits(cell.table.load(Ordering::Acquire));
+        let words = u64::from(cell.parties.load(Ordering::Relaxed)) * 2 + LOG as u64;
+        if !cell.arena().is_held(table) || cell.arena().room_of(table) < words * 4 {
+            return Err(Error::internal("a barrier does not have the table that it needs"));
+        }
+        Ok(Barrier { cell })
+    }
+
     /// The barrier of this name in an arena, made if there is none.
     pub fn named(arena: &'static Arena, name: &[u8], parties: u32) -> Result<Barrier> {
         let same = |cell: &BarrierCell| cell.parties.load(Ordering::Relaxed) == parties;
         let make = || Barrier::new_in(arena, parties).map(|barrier| barrier.cell);
-        Ok(Barrier { cell: arena.named(name, same, Some(make))? })
+        Barrier::of(arena.named(name, same, Some(make))?)
     }
 
     fn rounds(&self) -> Rounds<'static> {
@@ -292,7 +302,7 @@ impl Barrier {
 
     /// The barrier that a token names.
     pub fn from_token(token: &Token) -> Result<Barrier> {
-        Ok(Barrier { cell: Holder::from_token(token)? })
+        Barrier::of(Holder::from_token(token)?)
     }
 }
 

@@ -10,9 +10,9 @@
 
 use super::lock::LockCell;
 use super::recursive::{RecursiveWords, Who};
-use super::rlock::{told, RLockCell};
+use super::rlock::RLockCell;
 use super::waiters::{self, Node, Nodes, Woken};
-use super::{ended, Lock, RLock};
+use super::{ended, told, Lock, RLock};
 use crate::arena::layout::shared;
 use crate::arena::wait::{self, Waiter};
 use crate::arena::word::{self, Acquired};

@@ -1,9 +1,9 @@
 //! The lock. Its algorithm is in `arena::word`; here are its words and its rules.
 
-use super::ended;
+use super::{ended, told};
 use crate::arena::layout::shared;
-use crate::arena::wait::{self};
-use crate::arena::word::{self, Acquired};
+use crate::arena::wait;
+use crate::arena::word;
 use crate::arena::{object, Arena, Holder, Near, ObjectHead, ObjectKind, Owner, Token};
 use crate::error::{Error, Result, Status};
 use crate::sys::clock::Deadline;
@@ -80,15 +80,9 @@ impl Lock {
     #[cold]
     pub fn acquire_slowly(&self, deadline: Deadline) -> Result<Status> {
         let (arena, cell) = (self.cell.live()?, self.cell.body());
-        match wait::acquire_slowly(arena, &cell.word, &cell.watch, &cell.spin, deadline) {
-            Ok(Acquired::Clean) => Ok(Status::Ok),
-            Ok(Acquired::OwnerDead) => {
-                // What else the dead one held is given back, and who slept on its behalf is woken.
-                arena.settle_pending();
-                Ok(Status::OwnerDead)
-            }
-            Err(end) => Err(ended(end, "the lock is held by another owner")),
-        }
+        wait::acquire_slowly(arena, &cell.word, &cell.watch, &cell.spin, deadline)
+            .map(|acquired| told(arena, acquired))
+            .map_err(|end| ended(end, "the lock is held by another owner"))
     }
 
     /// Releases the lock, whoever holds it.

@@ -40,9 +40,24 @@ pub use self::{
 };
 
 #[cfg(not(loom))]
-use crate::arena::word::Ended;
+use crate::arena::word::{Acquired, Ended};
+#[cfg(not(loom))]
+use crate::arena::Arena;
 #[cfg(not(loom))]
 use crate::error::{Error, Status};
+
+/// What an acquirer is told. After a death, what else the dead one held is given back, and who slept on its behalf
+/// is woken.
+#[cfg(not(loom))]
+pub fn told(arena: &Arena, acquired: Acquired) -> Status {
+    match acquired {
+        Acquired::Clean => Status::Ok,
+        Acquired::OwnerDead => {
+            arena.settle_pending();
+            Status::OwnerDead
+        }
+    }
+}
 
 /// The error of a wait that ended without success.
 #[cfg(not(loom))]

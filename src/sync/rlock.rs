@@ -1,10 +1,10 @@
 //! The recursive lock. Its words and their algorithm are in `recursive.rs`; here are its rules.
 
-use super::ended;
 use super::recursive::{Entered, RecursiveWords, Who};
+use super::{ended, told};
 use crate::arena::layout::shared;
 use crate::arena::wait;
-use crate::arena::word::{self, Acquired};
+use crate::arena::word;
 use crate::arena::{object, Arena, Holder, Near, ObjectHead, ObjectKind, Token};
 use crate::error::{Error, Result, Status};
 use crate::sys::clock::Deadline;
@@ -55,18 +55,6 @@ impl RecursiveWords {
             Status::NotOwner,
             if free { "the recursive lock is free" } else { "the recursive lock is held by another owner" },
         )
-    }
-}
-
-/// What an acquirer is told. After a death, what else the dead one held is given back, and who slept on its behalf
-/// is woken.
-pub(super) fn told(arena: &Arena, acquired: Acquired) -> Status {
-    match acquired {
-        Acquired::Clean => Status::Ok,
-        Acquired::OwnerDead => {
-            arena.settle_pending();
-            Status::OwnerDead
-        }
     }
 }
 

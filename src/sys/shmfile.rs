@@ -14,7 +14,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::ptr::NonNull;
 
 /// The longest name of a file.
-const LONGEST: usize = 255;
+pub const LONGEST: usize = 255;
 
 /// A name as the directory knows it. One leading '/', as shm_open has it, is dropped.
 pub fn file_name(name: &str) -> Result<CString> {
@@ -173,7 +173,7 @@ impl Directory {
         // SAFETY: the name ends in NUL, the directory is open.
         let fd = os::retry(|| unsafe { libc::openat(self.fd.as_raw_fd(), name.as_ptr(), flags) });
         if fd < 0 {
-            return Err(self.refusal(name, os::errno()));
+            return Err(self.refusal("opening", name, os::errno()));
         }
         // SAFETY: `fd` was just opened and belongs to nobody else.
         let fd = os::above_stdio(unsafe { OwnedFd::from_raw_fd(fd) })?;
@@ -188,21 +188,21 @@ impl Directory {
         let (directory, flags) = (self.fd.as_raw_fd(), libc::AT_SYMLINK_NOFOLLOW);
         // SAFETY: the name ends in NUL, the directory is open, `stat` has room for the answer.
         if unsafe { libc::fstatat(directory, name.as_ptr(), stat.as_mut_ptr(), flags) } < 0 {
-            return Err(self.refusal(name, os::errno()));
+            return Err(self.refusal("unlinking", name, os::errno()));
         }
         // SAFETY: fstatat succeeded and filled it.
         let stat = unsafe { stat.assume_init() };
         self.accept(name, &stat, owner.unwrap_or(stat.st_uid))?;
         // SAFETY: as above.
         if unsafe { libc::unlinkat(directory, name.as_ptr(), 0) } < 0 {
-            return Err(self.refusal(name, os::errno()));
+            return Err(self.refusal("unlinking", name, os::errno()));
         }
         Ok(())
     }
 
     fn accept(&self, name: &CStr, stat: &libc::stat, owner: u32) -> Result<()> {
         if stat.st_mode & libc::S_IFMT != libc::S_IFREG {
-            return Err(self.refusal(name, libc::ENODEV));
+            return Err(self.refusal("opening", name, libc::ENODEV));
         }
         if stat.st_uid != owner {
             let text = format!("{} belongs to user {}, not {owner}", self.place(name), stat.st_uid);
@@ -211,14 +211,14 @@ impl Directory {
         Ok(())
     }
 
-    fn refusal(&self, name: &CStr, errno: i32) -> Error {
+    fn refusal(&self, doing: &str, name: &CStr, errno: i32) -> Error {
         let place = self.place(name);
         match errno {
             libc::ENOENT => Error::new(Status::NotFound, format!("there is no {place}")),
             libc::ELOOP | libc::EISDIR | libc::ENXIO | libc::ENODEV => {
                 Error::invalid(format!("{place} is not a regular file"))
             }
-            errno => failure(place, errno),
+            errno => failure(format!("{doing} {place}"), errno),
         }
     }
 }

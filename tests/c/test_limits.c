@@ -384,6 +384,30 @@ static void control_group(void) {
     CHECK_EQ(0, ended);
 }
 
+/* What children of the host's own forks leave goes when others are forked, or large blocks taken: none of it piles up.
+ */
+static void forked_children(void) {
+    enum { HELD = 5000, CHILDREN = 200 };
+    static mp_lock *locks[HELD];
+    mp_array *array = NULL;
+    for (int i = 0; i < HELD; i++)
+        CHECK_OK(mp_lock_new(&locks[i]));
+    size_t before = arena_bytes();
+    for (int i = 0; i < CHILDREN; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            CHECK_OK(mp_array_new(1, MIB, NULL, MP_LOCK_NONE, &array));
+            _exit(0);
+        }
+        CHECK_EQ(0, check_wait(child));
+    }
+    size_t more = arena_bytes() - before;
+    printf("%zu bytes after %d children\n", more, CHILDREN);
+    CHECK(more < 100 * MIB);
+    for (int i = 0; i < HELD; i++)
+        mp_lock_free(locks[i]);
+}
+
 static void run(const char *name, void (*body)(void)) {
     int64_t begun = check_now();
     printf("%s\n", name);
@@ -408,5 +432,6 @@ int main(void) {
     run("small /dev/shm", small_shm);
     run("core file", core);
     run("control group", control_group);
+    run("forked children", forked_children);
     return 0;
 }

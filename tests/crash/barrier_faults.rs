@@ -159,11 +159,27 @@ fn destroying(spec: &str) -> bool {
     killed
 }
 
+/// If nobody wakes the victim before its sleep was cut, it dies waiting: then the round is broken for all.
 fn woken() {
     let start = usage();
     let barrier = Barrier::new(3).unwrap();
-    let come = || assert!(wait(&barrier).is_ok());
-    next_one_gets_it("barrier.wait:woken", come, || barrier.reset().unwrap(), come);
+    let words = Words::new();
+    let (mine, others) = (0, 1);
+    let come = |place| {
+        let came = wait(&barrier);
+        assert!(came.is_ok() || came == Err(Status::Broken), "{came:?}");
+        words.set(place, u32::from(came.is_ok()));
+        words.add(if came.is_ok() { 2 } else { 3 }, 1);
+    };
+    let the_same =
+        || assert_eq!(words.get(mine), words.get(others), "one is told that all came, one that not");
+    let prepare = || {
+        the_same();
+        barrier.reset().unwrap();
+    };
+    next_one_gets_it("barrier.wait:woken", || come(others), prepare, || come(mine));
+    the_same();
+    assert!(words.get(2) > words.get(3), "most rounds are broken");
     drop(barrier);
     is_back_at(start);
 }

@@ -16,6 +16,7 @@ pub fn cases() -> Vec<Case> {
     vec![
         case("strangers share a queue and a lock", strangers_meet),
         case("a stranger's lock passes on", stranger_dies),
+        case("a stranger dies whose children have taken all places", all_places_taken).within(120),
         case("everybody creates at once, and finds the same", creators_race).within(120),
         case("names: other kinds, other options, removal", names),
         case("a forked child has the handles", forked_child),
@@ -125,6 +126,23 @@ fn stranger_dies() {
     owner.kill();
     heirs.iter().for_each(Child::succeeds);
     assert_eq!(words.get(1), 1, "one is told");
+}
+
+/// Nobody has swept away what is left of the children when their parent dies: the next one comes in all the same.
+fn all_places_taken() {
+    let name = Name::new("places");
+    let child = fork(|| {
+        open(&name.0);
+        (1..mp::arena::PLACES).for_each(|_| fork(|| ()).succeeds());
+        std::process::abort();
+    });
+    child.wait();
+    let lock = lock(open(&name.0));
+    assert_eq!(lock.acquire(Deadline::Now).unwrap(), Status::Ok);
+    fork(|| {
+        assert_eq!(open(&name.0).usage().objects, 1);
+    })
+    .succeeds();
 }
 
 fn creators_race() {
