@@ -255,7 +255,7 @@ impl Arena {
         for park in &slot.parks {
             let word = park.word.load(Ordering::Acquire);
             if word != 0 {
-                self.wake_all(word & !OWNED_WORD);
+                self.rouse_sleepers(word);
                 park.word.store(0, Ordering::Release);
             }
         }
@@ -325,9 +325,17 @@ impl Arena {
         }
     }
 
-    fn wake_all(&self, offset: u64) {
-        if offset % 4 == 0 && offset < self.capacity() {
-            self.at::<Futex>(offset).wake(u32::MAX);
+    /// Wakes all who sleep on the word of a park record.
+    fn rouse_sleepers(&self, record: u64) {
+        let offset = record & !OWNED_WORD;
+        if offset % 4 != 0 || offset >= self.capacity() {
+            return;
+        }
+        let word = self.at::<Futex>(offset);
+        if record != offset {
+            word::rouse(word);
+        } else {
+            word.wake(u32::MAX);
         }
     }
 

@@ -58,6 +58,7 @@ mod trim;
 #[cfg(not(loom))]
 pub mod wait;
 pub mod watchers;
+pub mod watchman;
 
 #[cfg(not(loom))]
 pub use self::{

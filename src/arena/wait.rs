@@ -7,8 +7,8 @@
 //!
 //! **Capped sleeps.** Nobody sleeps for more than a second at a stretch, and of those who wait for an owned word
 //! one, its watchman, for no more than 50 ms. After each stretch the real state is read again and the owner's
-//! process is looked at. The watchman's name stands in a word beside; when it leaves, it wakes another sleeper,
-//! who takes over. Where many may hold what is waited for, as the permits of a robust semaphore, the watchman looks at
+//! process is looked at. The watchman's name stands in a word beside; when it leaves, it calls another sleeper, who takes
+//! over (see `watchman.rs`). Where many may hold what is waited for, as the permits of a robust semaphore, the watchman looks at
 //! them all. A watchman of the owner's own process would die with it: such a one wakes the others once, and whoever
 //! waits in another process takes the watch over. And everybody's first stretch is as short as a watchman's, for the
 //! watchman that is there, or a wake-up that was due, may have died just now.
@@ -17,6 +17,7 @@ use super::event;
 use super::permit::Holders;
 use super::slot::{Owner, OWNED_WORD};
 use super::spin::{Spin, LOCK_PACE, STREAM_PACE};
+use super::watchman;
 use super::word::{self, Acquired, Ended, Sleeper};
 use super::Arena;
 use crate::sys::clock::{self, Deadline};
@@ -48,8 +49,10 @@ pub struct Waiter<'a> {
     watch: Option<&'a AtomicU32>,
     /// Whom the watchman looks after in place of the word's owner: there are many.
     holders: Option<Holders<'a>>,
-    /// The offset of the word over which this thread keeps the watch.
-    watching: Option<u64>,
+    /// The offset of the word on which it has slept, if that has a watchman.
+    sleeps_on: Option<u64>,
+    /// This thread is the watchman.
+    watching: bool,
     /// This process owns the word itself, and the others have been told to watch.
     told: bool,
     /// The longest stretch of sleep on a word that is not an owned one.
@@ -72,7 +75,8 @@ impl<'a> Waiter<'a> {
             cancel: CANCEL.get(),
             watch: None,
             holders: None,
-            watching: None,
+            sleeps_on: None,
+            watching: false,
             told: false,
             cap: CAP,
             spin: Spin::new(),
@@ -145,28 +149,26 @@ impl<'a> Waiter<'a> {
     /// Whether this thread is the watchman, perhaps from now on.
     fn begin_watch(&mut self, word: &Futex, seen: u32) -> bool {
         let Some(watch) = self.watch else { return false };
+        self.sleeps_on = self.sleeps_on.or_else(|| self.arena.find_offset(word));
         let me = self.arena.me();
-        let signed = watch.load(Ordering::Relaxed);
-        if self.watching.is_some() && signed == me.bits() {
-            return true;
-        }
-        self.watching = None;
-        let other = Owner::of_word(signed);
-        let vacant = signed == 0
-            || self.arena.is_dead(other)
-            || other != me && self.is_held_by(seen, other) && !self.is_held_by(seen, me);
-        if vacant && watch.compare_exchange(signed, me.bits(), Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-            self.watching = self.arena.find_offset(word);
-            return true;
-        }
-        false
+        // A watchman of the owner's process dies with it.
+        let counts = |other: u32| {
+            let other = Owner::of_word(other);
+            let theirs = || self.is_held_by(seen, other) && !self.is_held_by(seen, me);
+            !self.arena.is_dead(other) && (other == me || !theirs())
+        };
+        self.watching = self.sleeps_on.is_some() && watchman::begin(watch, me.bits(), self.watching, counts);
+        self.watching
     }
 
     /// A watchman whose own process has what is waited for tells the others, once.
     fn tell_others(&mut self, word: &Futex, seen: u32) {
-        let mine = self.watching.is_some() && self.is_held_by(seen, self.arena.me());
+        let mine = self.watching && self.is_held_by(seen, self.arena.me());
         if mine && !self.told {
-            word.wake(u32::MAX);
+            match self.holders {
+                Some(_) => event::rouse(word),
+                None => drop(word.wake(u32::MAX)),
+            }
         }
         self.told = mine;
     }
@@ -223,11 +225,11 @@ impl<'a> Waiter<'a> {
     /// After a whole stretch: is the owner of the word still alive, and the watchman? True if the owner is dead.
     fn look_after(&self, word: &Futex, seen: u32) -> bool {
         let Some(watch) = self.watch else { return false };
-        if self.watching.is_none() {
-            self.arena.investigate(Owner::of_word(watch.load(Ordering::Relaxed)));
-        }
+        watchman::look_after(watch, self.watching, |signed| {
+            self.arena.investigate(Owner::of_word(signed));
+        });
         if let Some(holders) = self.holders {
-            return self.watching.is_some() && holders.look(self.arena);
+            return self.watching && holders.look(self.arena);
         }
         word.load(Ordering::Relaxed) == seen && self.arena.investigate(Owner::of_word(seen))
     }
@@ -292,21 +294,16 @@ impl<'a> Sleeper for Waiter<'a> {
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.spin.learn(self.slept);
+        if let (Some(offset), Some(watch)) = (self.sleeps_on, self.watch) {
+            let on: &Futex = self.arena.at(offset);
+            let is_dead = |owner| self.arena.is_dead(Owner::of_word(owner));
+            watchman::leave(watch, self.arena.me().bits(), self.watching, is_dead, || match self.holders {
+                Some(_) => event::notify(on, 1),
+                None => word::call_one(on),
+            });
+        }
         if let Some(record) = self.park.take() {
             self.arena.unpark(record);
-        }
-        if let (Some(offset), Some(watch)) = (self.watching.take(), self.watch) {
-            // It may be another's by now.
-            let me = self.arena.me().bits();
-            let _ = watch.compare_exchange(me, 0, Ordering::AcqRel, Ordering::Relaxed);
-            let on: &Futex = self.arena.at(offset);
-            let waited_for = match self.holders {
-                Some(_) => event::has_waiters(on),
-                None => on.load(Ordering::Relaxed) & word::WAITERS != 0,
-            };
-            if waited_for && watch.load(Ordering::Relaxed) == 0 {
-                on.wake(1);
-            }
         }
     }
 }

@@ -121,6 +121,30 @@ fn leave(word: &Futex, sleeper: &impl Sleeper) {
     }
 }
 
+/// Wakes one of those who sleep though nothing has changed: it is to take over what the caller did for all. The bit
+/// goes, so that no sleep begins on the word as it was; whoever wakes, or comes, sets it again.
+pub fn call_one(word: &Futex) {
+    let mut seen = word.load(Ordering::Relaxed);
+    while seen & WAITERS != 0 {
+        match word.compare_exchange(seen, seen & !WAITERS, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => {
+                fault!("lock.call:cleared");
+                word.wake(1);
+                return;
+            }
+            Err(now) => seen = now,
+        }
+    }
+}
+
+/// Wakes all for who slept and died, perhaps after it was woken, or called, or as the one that looked after the owner
+/// for all. No sleep begins on the word as it was.
+pub fn rouse(word: &Futex) {
+    word.fetch_and(!WAITERS, Ordering::SeqCst);
+    fault!("lock.rouse:cleared");
+    word.wake(u32::MAX);
+}
+
 /// Releases the lock if it is `me`'s and nobody sleeps.
 #[inline]
 pub fn release_unwaited(word: &Futex, me: u32) -> bool {

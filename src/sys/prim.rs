@@ -51,9 +51,22 @@ impl Futex {
 
     /// Sleeps while the word holds `seen`.
     pub fn model_wait(&self, seen: u32) {
+        self.model_wait_unless(seen, || false);
+    }
+
+    /// The same, unless the time of this sleep has come.
+    pub fn model_wait_unless(&self, seen: u32, due: impl FnOnce() -> bool) {
         let bucket = self.1.lock().unwrap();
-        if self.0.load(Ordering::SeqCst) == seen {
+        if self.0.load(Ordering::SeqCst) == seen && !due() {
             drop(self.2.wait(bucket).unwrap());
+        }
+    }
+
+    /// The time has come of those who sleep, if `due`.
+    pub fn model_time_comes(&self, due: impl FnOnce() -> bool) {
+        let _bucket = self.1.lock().unwrap();
+        if due() {
+            self.2.notify_all();
         }
     }
 }

@@ -7,7 +7,7 @@ use mp::error::Status;
 use mp::sync::{Lock, Semaphore};
 use mp::sys::clock::{Deadline, FOREVER};
 
-/// Somebody sleeps on a lock whose owner dies; the settler, who would hand it on, dies too.
+/// Two sleep on a lock; one of them and the owner die; the settler, who would hand it on to the other, dies too.
 pub fn bereaving(spec: &str) -> bool {
     let start = usage();
     let words = Words::new();
@@ -23,6 +23,11 @@ pub fn bereaving(spec: &str) -> bool {
         lock.release().unwrap();
     });
     heir.sleeps();
+    let other = fork(|| {
+        let _ = lock.acquire(Deadline::after(FOREVER));
+    });
+    other.sleeps();
+    other.kill();
     owner.kill();
     let killed = was_killed(&victim(spec, || Arena::get().unwrap().sweep()));
     heir.succeeds();

@@ -18,6 +18,7 @@ mod permits;
 mod returning;
 mod rlock;
 mod rounds;
+mod watchman;
 
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
@@ -88,6 +89,7 @@ fn every_mutant_is_caught() {
         ("permits", include_str!("permits.rs")),
         ("rlock", include_str!("rlock.rs")),
         ("rounds", include_str!("rounds.rs")),
+        ("watchman", include_str!("watchman.rs")),
         ("returning", include_str!("returning.rs")),
     ];
     let mutants = |(module, source): (&'static str, &'static str)| {
@@ -95,7 +97,7 @@ fn every_mutant_is_caught() {
         names.map(move |name| format!("{module}::mutant_{name}"))
     };
     let names: Vec<String> = sources.into_iter().flat_map(mutants).collect();
-    assert!(names.len() >= 33, "{names:?}");
+    assert!(names.len() >= 41, "{names:?}");
     for name in names {
         let program = std::env::current_exe().unwrap();
         let run = std::process::Command::new(program).args(["--ignored", "--exact", &name]).output().unwrap();
