@@ -126,7 +126,7 @@ static void from_signal_handlers(void) {
     signal(SIGUSR1, set_in_handler);
     pid_t parent = getpid(), child = fork();
     if (child == 0) {
-        for (int i = 0; i < 300; i++) {
+        while (getppid() == parent) { /* Several at once count as one, so nobody knows how many it takes. */
             kill(parent, SIGUSR1);
             check_sleep(200000);
         }
