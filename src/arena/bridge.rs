@@ -13,9 +13,9 @@ use super::wait::Waiter;
 use super::Arena;
 use crate::error::Result;
 use crate::sys::clock::Deadline;
-use crate::sys::fork::{self, LocalLock};
+use crate::sys::fork::{Handlers, LocalLock};
 use crate::sys::level::Level;
-use crate::sys::prim::{AtomicBool, AtomicU64, Ordering};
+use crate::sys::prim::{AtomicU64, Ordering};
 use crate::sys::thread;
 use std::os::fd::RawFd;
 
@@ -83,15 +83,22 @@ impl State {
 
 static STATE: LocalLock<State> = LocalLock::new(State::of(0, 0));
 
+static HANDLERS: Handlers = Handlers::new();
+
 extern "C" fn hold() {
-    STATE.hold_over_fork();
+    HANDLERS.begin(|| STATE.hold_over_fork());
 }
 
 extern "C" fn release() {
-    STATE.release_after_fork();
+    if HANDLERS.end_in_parent() {
+        STATE.release_after_fork();
+    }
 }
 
 extern "C" fn disown() {
+    if !HANDLERS.end_in_child() {
+        return;
+    }
     // SAFETY: the prepare handler took the lock, and this handler alone runs until it is released.
     unsafe { STATE.held() }.disown();
     STATE.release_after_fork();
@@ -125,10 +132,7 @@ pub struct Descriptor {
 impl Descriptor {
     /// The number of the descriptor. It tells of what `watched` answers, which must stay valid until this is dropped.
     pub fn get(&self, arena: &'static Arena, watched: impl FnOnce() -> Box<dyn Watched>) -> Result<RawFd> {
-        static REGISTERED: AtomicBool = AtomicBool::new(false);
-        if !REGISTERED.swap(true, Ordering::AcqRel) {
-            fork::on_fork(Some(hold), Some(release), Some(disown));
-        }
+        HANDLERS.register(hold, release, disown);
         with_state(|state| {
             let id = self.id.load(Ordering::Relaxed);
             if let Some(place) = state.entries.iter().position(|entry| entry.id == id) {

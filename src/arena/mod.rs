@@ -48,6 +48,8 @@ mod runs;
 #[cfg(not(loom))]
 mod sector;
 #[cfg(not(loom))]
+mod settle;
+#[cfg(not(loom))]
 mod slab;
 #[cfg(not(loom))]
 mod slot;

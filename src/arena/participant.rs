@@ -17,11 +17,11 @@ use super::slot::{Life, Owner, Slot, State, ENTRY_CHUNKS, INLINE_ENTRIES};
 use super::{existing, Arena, Tables, CREATE};
 use crate::error::{Error, Result, Status};
 use crate::fault;
+use crate::sys::fork::Handlers;
 use crate::sys::prim::Ordering;
-use crate::sys::{clock, fork, procfs};
+use crate::sys::{clock, procfs};
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::atomic::AtomicBool;
 
 /// How many processes may use an arena at once. The few slots beyond are for those that come by themselves and find all
 /// others taken, by the dead perhaps: only who has a slot can settle them.
@@ -312,8 +312,12 @@ impl Arena {
     }
 }
 
+static HANDLERS: Handlers = Handlers::new();
+
 extern "C" fn prepare() {
-    CREATE.hold_over_fork();
+    if !HANDLERS.begin(|| CREATE.hold_over_fork()) {
+        return;
+    }
     for arena in each_arena() {
         // Before any tables are held, since it may have to settle the dead.
         let slot = if arena.lost() { None } else { arena.claim_child_slot().ok() };
@@ -329,6 +333,9 @@ extern "C" fn prepare() {
 }
 
 extern "C" fn parent() {
+    if !HANDLERS.end_in_parent() {
+        return;
+    }
     if let Some(arena) = existing() {
         FORKED.set(Owner::of_word(arena.prepared.load(Ordering::Relaxed)));
     }
@@ -337,6 +344,9 @@ extern "C" fn parent() {
 }
 
 extern "C" fn child() {
+    if !HANDLERS.end_in_child() {
+        return;
+    }
     for arena in each_arena() {
         arena.take_over(Owner::of_word(arena.prepared.load(Ordering::Relaxed)));
         arena.tables.release_after_fork();
@@ -346,10 +356,7 @@ extern "C" fn child() {
 
 /// Registers the handlers, once in a line of forked processes.
 pub(crate) fn register_fork_handlers() {
-    static REGISTERED: AtomicBool = AtomicBool::new(false);
-    if !REGISTERED.swap(true, Ordering::AcqRel) {
-        fork::on_fork(Some(prepare), Some(parent), Some(child));
-    }
+    HANDLERS.register(prepare, parent, child);
 }
 
 /// What stands above a recorded exit code: that there is one, and whose.

@@ -14,8 +14,7 @@ pub mod wire;
 pub(crate) use self::handle::run_spawned;
 pub use self::handle::{Options, Process};
 
-use crate::sys::fork::on_fork;
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::sys::fork::Handlers;
 
 /// The exit code of a child in which the library itself failed, before or after the user's function.
 pub const EXIT_FAILED: i32 = 70;
@@ -24,15 +23,31 @@ pub const EXIT_FAILED: i32 = 70;
 pub(crate) const NOT_OURS: &str =
     "this handle belongs to the process that made it: in a forked child it can only be freed";
 
+static HANDLERS: Handlers = Handlers::new();
+
 // Handlers of this floor: its locks are held over fork. No code calls the arena while it holds one of them, so
 // their order against the arena's does not matter.
 extern "C" fn prepare() {
-    target::REGISTRY.hold_over_fork();
+    if !HANDLERS.begin(|| target::REGISTRY.hold_over_fork()) {
+        return;
+    }
     identity::CURRENT.hold_over_fork();
     reaper::STATE.hold_over_fork();
 }
 
-extern "C" fn release() {
+extern "C" fn parent() {
+    if HANDLERS.end_in_parent() {
+        release();
+    }
+}
+
+extern "C" fn child() {
+    if HANDLERS.end_in_child() {
+        release();
+    }
+}
+
+fn release() {
     reaper::STATE.release_after_fork();
     identity::CURRENT.release_after_fork();
     target::REGISTRY.release_after_fork();
@@ -40,8 +55,5 @@ extern "C" fn release() {
 
 /// Registers them, once in a line of forked processes. To be called before the first use of those locks.
 pub(crate) fn register_fork_handlers() {
-    static REGISTERED: AtomicBool = AtomicBool::new(false);
-    if !REGISTERED.swap(true, Ordering::AcqRel) {
-        on_fork(Some(prepare), Some(release), Some(release));
-    }
+    HANDLERS.register(prepare, parent, child);
 }

@@ -63,27 +63,33 @@ impl Drop for Cancel {
 
 /// Words are reused, oldest first, and never freed.
 mod words {
-    use super::{CancelWord, Futex, Ordering};
-    use crate::sys::fork::{self, LocalLock};
-    use crate::sys::prim::AtomicBool;
+    use super::{CancelWord, Futex};
+    use crate::sys::fork::{Handlers, LocalLock};
     use std::collections::VecDeque;
 
     static FREE: LocalLock<VecDeque<&'static CancelWord>> = LocalLock::new(VecDeque::new());
     const SPARE: usize = 64;
 
+    static HANDLERS: Handlers = Handlers::new();
+
     extern "C" fn hold() {
-        FREE.hold_over_fork();
+        HANDLERS.begin(|| FREE.hold_over_fork());
     }
 
-    extern "C" fn release() {
-        FREE.release_after_fork();
+    extern "C" fn parent() {
+        if HANDLERS.end_in_parent() {
+            FREE.release_after_fork();
+        }
+    }
+
+    extern "C" fn child() {
+        if HANDLERS.end_in_child() {
+            FREE.release_after_fork();
+        }
     }
 
     pub(super) fn take() -> &'static CancelWord {
-        static REGISTERED: AtomicBool = AtomicBool::new(false);
-        if !REGISTERED.swap(true, Ordering::AcqRel) {
-            fork::on_fork(Some(hold), Some(release), Some(release));
-        }
+        HANDLERS.register(hold, parent, child);
         let mut free = FREE.lock();
         if free.len() > SPARE {
             if let Some(word) = free.pop_front() {

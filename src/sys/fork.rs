@@ -1,7 +1,7 @@
 //! fork: handlers, and a lock for what they guard.
 
 use super::clock::Deadline;
-use super::prim::Futex;
+use super::prim::{AtomicU32, Futex, Ordering};
 use super::{futex, local};
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
@@ -32,6 +32,74 @@ pub fn on_fork(
             child.unwrap_or(call_nothing),
         );
     }
+}
+
+/// The handlers of what several threads may be the first to use. Nobody goes on before they are registered; and should
+/// they be registered twice, by a thread that a fork cut off and then by the child, they act once.
+#[derive(Debug)]
+pub struct Handlers {
+    /// 0, the pid of the process in which a thread is just registering them, or [`REGISTERED`].
+    state: AtomicU32,
+    /// The thread that is between its prepare handler and the next, 0 for none.
+    forking: AtomicU32,
+}
+
+const REGISTERED: u32 = u32::MAX;
+
+impl Handlers {
+    /// Not yet registered.
+    pub const fn new() -> Handlers {
+        Handlers { state: AtomicU32::new(0), forking: AtomicU32::new(0) }
+    }
+
+    /// Registers them, see [`on_fork`], unless that was done, in this process or in one that it was forked from.
+    pub fn register(&self, prepare: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) {
+        let me = std::process::id();
+        loop {
+            let seen = self.state.load(Ordering::Acquire);
+            if seen == REGISTERED {
+                return;
+            }
+            if seen == me {
+                std::thread::yield_now();
+            } else if self.state.compare_exchange(seen, me, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                on_fork(Some(prepare), Some(parent), Some(child));
+                self.state.store(REGISTERED, Ordering::Release);
+            }
+        }
+    }
+
+    /// In the prepare handler: takes the first of what it is to take by `lock`, and answers whether it is to go on.
+    pub fn begin(&self, lock: impl FnOnce()) -> bool {
+        let me = thread_id();
+        if self.forking.load(Ordering::Relaxed) == me {
+            return false;
+        }
+        lock();
+        self.forking.store(me, Ordering::Relaxed);
+        true
+    }
+
+    /// In the parent's handler, before anything is released: whether it is to act.
+    pub fn end_in_parent(&self) -> bool {
+        self.forking.compare_exchange(thread_id(), 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The same in the child's handler.
+    pub fn end_in_child(&self) -> bool {
+        self.forking.swap(0, Ordering::Relaxed) != 0
+    }
+}
+
+impl Default for Handlers {
+    fn default() -> Handlers {
+        Handlers::new()
+    }
+}
+
+fn thread_id() -> u32 {
+    // SAFETY: gettid cannot fail.
+    unsafe { libc::syscall(libc::SYS_gettid) as u32 }
 }
 
 /// A lock among the threads of one process that a fork handler can hold across fork: it has no poison, no
@@ -111,5 +179,63 @@ impl<T> DerefMut for LocalGuard<'_, T> {
 impl<T> Drop for LocalGuard<'_, T> {
     fn drop(&mut self) {
         self.0.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicI32;
+
+    static HANDLERS: Handlers = Handlers::new();
+    /// What is held over the fork, and how often each handler has acted.
+    static HELD: AtomicI32 = AtomicI32::new(0);
+
+    extern "C" fn prepare() {
+        HANDLERS.begin(|| assert_eq!(HELD.fetch_add(1, Ordering::SeqCst), 0));
+    }
+
+    extern "C" fn parent() {
+        if HANDLERS.end_in_parent() {
+            assert_eq!(HELD.fetch_sub(1, Ordering::SeqCst), 1);
+        }
+    }
+
+    extern "C" fn child() {
+        if HANDLERS.end_in_child() {
+            HELD.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    /// In a child, where no other test forks: registered by two threads at once, and once more behind their backs.
+    fn act_once() -> bool {
+        std::thread::scope(|scope| {
+            (0..4).for_each(|_| drop(scope.spawn(|| HANDLERS.register(prepare, parent, child))));
+        });
+        on_fork(Some(prepare), Some(parent), Some(child));
+        // SAFETY: the grandchild only looks at a word and leaves.
+        unsafe {
+            let pid = libc::fork();
+            if pid == 0 {
+                libc::_exit(HELD.load(Ordering::SeqCst));
+            }
+            let mut status = -1;
+            libc::waitpid(pid, &mut status, 0);
+            status == 0 && HELD.load(Ordering::SeqCst) == 0
+        }
+    }
+
+    #[test]
+    fn handlers_that_are_registered_twice_act_once() {
+        // SAFETY: the child runs the test's own code and leaves.
+        unsafe {
+            let pid = libc::fork();
+            if pid == 0 {
+                libc::_exit(i32::from(!act_once()));
+            }
+            let mut status = -1;
+            libc::waitpid(pid, &mut status, 0);
+            assert_eq!(status, 0);
+        }
     }
 }

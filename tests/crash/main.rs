@@ -19,6 +19,7 @@ mod kills;
 mod locks;
 mod memory;
 mod named;
+mod named_access;
 mod pool_faults;
 mod pool_storm;
 mod pools;
@@ -77,6 +78,7 @@ fn main() {
         queue_storm::cases,
         doorbell::cases,
         named::cases,
+        named_access::cases,
         events::cases,
         robust::cases,
     ];

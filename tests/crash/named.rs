@@ -8,7 +8,6 @@ use mp::channel::{Queue, QueueOptions};
 use mp::error::Status;
 use mp::sync::{Lock, Semaphore};
 use mp::sys::clock::{Deadline, FOREVER};
-use std::os::unix::fs::{symlink, MetadataExt, PermissionsExt};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub fn cases() -> Vec<Case> {
@@ -23,38 +22,35 @@ pub fn cases() -> Vec<Case> {
         case("tokens", tokens),
         case("messages outlive their putter", messages_stay),
         case("an unlinked arena goes on for those who have it", unlinked),
-        case("who may open it", access),
-        case("what is no arena is refused", refused_files),
-        case("made for another namespace", namespaces),
         case("openers are killed at random", storm).within(120),
         case("a child of libmp that opened it by itself", own_child),
     ]
 }
 
-fn unique(what: &str) -> String {
+pub fn unique(what: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     format!("test-{}-{}-{what}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-fn options() -> OpenOptions {
+pub fn options() -> OpenOptions {
     // SAFETY: geteuid cannot fail.
     let uid = unsafe { libc::geteuid() };
     OpenOptions { capacity: 0, mode: 0o600, uid, must_exist: false }
 }
 
-fn open(name: &str) -> &'static Arena {
+pub fn open(name: &str) -> &'static Arena {
     Arena::open_named(name, &options()).unwrap()
 }
 
-fn path(name: &str) -> String {
+pub fn path(name: &str) -> String {
     format!("/dev/shm/mp.{name}")
 }
 
 /// An arena's name, which goes with the test.
-struct Name(String);
+pub struct Name(pub String);
 
 impl Name {
-    fn new(what: &str) -> Name {
+    pub fn new(what: &str) -> Name {
         Name(unique(what))
     }
 }
@@ -69,15 +65,15 @@ fn queue(arena: &'static Arena) -> Queue {
     Queue::named(arena, b"queue", Some(&QueueOptions::default())).unwrap()
 }
 
-fn lock(arena: &'static Arena) -> Lock {
+pub fn lock(arena: &'static Arena) -> Lock {
     Lock::named(arena, b"lock").unwrap()
 }
 
-fn status<T>(result: mp::error::Result<T>) -> Status {
+pub fn status<T>(result: mp::error::Result<T>) -> Status {
     result.err().expect("it was to be refused").status()
 }
 
-const EVER: Deadline = Deadline::Never;
+pub const EVER: Deadline = Deadline::Never;
 
 fn strangers_meet() {
     let name = Name::new("meet");
@@ -296,95 +292,6 @@ fn unlinked() {
     lock_there.acquire(EVER).unwrap();
     assert_eq!(lock(new).acquire(Deadline::Now).unwrap(), Status::Ok);
     assert_eq!(old.usage().objects, 1);
-}
-
-fn as_nobody(body: impl FnOnce()) {
-    fork(|| {
-        // SAFETY: numbers only; root gives its rights away.
-        unsafe {
-            assert_eq!(libc::setgroups(0, std::ptr::null()), 0);
-            assert_eq!(libc::setgid(65534), 0);
-            assert_eq!(libc::setuid(65534), 0);
-        }
-        body();
-    })
-    .succeeds();
-}
-
-fn access() {
-    // SAFETY: numbers only.
-    unsafe { libc::umask(0o077) };
-    let name = Name::new("access");
-    let wide = OpenOptions { mode: 0o666, capacity: 1, ..options() };
-    assert_eq!(status(Arena::open_named("", &wide)), Status::Invalid);
-    assert_eq!(status(Arena::open_named("a/b", &wide)), Status::Invalid);
-    for mode in [0o1666, 0o066] {
-        assert_eq!(status(Arena::open_named(&name.0, &OpenOptions { mode, ..wide })), Status::Invalid);
-    }
-    let arena = Arena::open_named(&name.0, &wide).unwrap();
-    assert_eq!(arena.capacity(), 64 << 20);
-    let metadata = std::fs::metadata(path(&name.0)).unwrap();
-    assert_eq!(metadata.permissions().mode() & 0o777, 0o666, "whatever the umask");
-    assert!(metadata.blocks() * 512 < 2 << 20, "memory is used as it is needed");
-    let other = OpenOptions { uid: options().uid + 1, ..options() };
-    assert_eq!(status(Arena::open_named(&name.0, &other)), Status::Access);
-    assert_eq!(status(Arena::open_named(&unique("none"), &other)), Status::NotFound);
-    if options().uid != 0 {
-        return;
-    }
-    as_nobody(|| {
-        assert_eq!(status(Arena::open_named(&name.0, &options())), Status::Access);
-        let arena = Arena::open_named(&name.0, &OpenOptions { uid: 0, ..options() }).unwrap();
-        assert_eq!(lock(arena).acquire(EVER).unwrap(), Status::Ok);
-    });
-    // The stranger's death is seen although it is another user's.
-    assert_eq!(lock(arena).acquire(Deadline::after(FOREVER)).unwrap(), Status::OwnerDead);
-    let private = Name::new("private");
-    open(&private.0);
-    as_nobody(|| {
-        let named = OpenOptions { uid: 0, ..options() };
-        assert_eq!(status(Arena::open_named(&private.0, &named)), Status::Access);
-    });
-}
-
-fn refused_files() {
-    let name = Name::new("refused");
-    let place = path(&name.0);
-    let refusal = || status(Arena::open_named(&name.0, &options()));
-    symlink("/dev/null", &place).unwrap();
-    assert_eq!(refusal(), Status::Invalid);
-    std::fs::remove_file(&place).unwrap();
-    for contents in [&b""[..], b"libmp", &[0; 8192], &[255; 8192]] {
-        std::fs::write(&place, contents).unwrap();
-        assert_eq!(refusal(), Status::Invalid);
-    }
-    std::fs::remove_file(&place).unwrap();
-    fork(|| drop(lock(open(&name.0)))).succeeds();
-    // Cut behind its header: nothing of it is touched.
-    let file = std::fs::OpenOptions::new().write(true).open(&place).unwrap();
-    file.set_len(1 << 20).unwrap();
-    assert_eq!(refusal(), Status::Invalid);
-}
-
-/// The numbers in the header are made another namespace's, or another layout's.
-fn namespaces() {
-    use std::os::unix::fs::FileExt;
-    let name = Name::new("namespace");
-    fork(|| _ = open(&name.0)).succeeds();
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(path(&name.0)).unwrap();
-    let mut head = [0; 256];
-    file.read_exact_at(&mut head, 0).unwrap();
-    for kind in ["pid", "time"] {
-        let inode = std::fs::metadata(format!("/proc/self/ns/{kind}")).unwrap().ino();
-        let at = head.windows(8).step_by(8).position(|w| w == inode.to_ne_bytes()).unwrap() as u64 * 8;
-        file.write_all_at(&(inode + 1).to_ne_bytes(), at).unwrap();
-        assert_eq!(status(Arena::open_named(&name.0, &options())), Status::Unsupported, "{kind}");
-        file.write_all_at(&inode.to_ne_bytes(), at).unwrap();
-    }
-    file.write_all_at(&99u32.to_ne_bytes(), 8).unwrap();
-    assert_eq!(status(Arena::open_named(&name.0, &options())), Status::Unsupported);
-    file.write_all_at(&head[..16], 0).unwrap();
-    open(&name.0);
 }
 
 fn own_child() {
