@@ -36,6 +36,8 @@ mod names;
 #[cfg(not(loom))]
 mod object;
 #[cfg(not(loom))]
+mod park;
+#[cfg(not(loom))]
 mod participant;
 #[cfg(not(loom))]
 pub mod permit;

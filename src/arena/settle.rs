@@ -9,12 +9,11 @@
 
 use super::held::{kind, Entry};
 use super::refs::{BlockRef, Refs};
-use super::slot::{Life, Owner, Slot, State, OWNED_WORD};
-use super::word;
+use super::slot::{Life, Owner, Slot, State};
 use super::Arena;
 use crate::fault;
 use crate::sys::clock;
-use crate::sys::prim::{fence, AtomicU64, Futex, Ordering};
+use crate::sys::prim::{AtomicU64, Futex, Ordering};
 
 impl Arena {
     /// Settles whoever has been declared dead. Must not be called while this thread holds the tables.
@@ -87,15 +86,9 @@ impl Arena {
         }
         fault!("death.settle:claimed");
         self.settle_journal(number, slot);
-        for park in &slot.parks {
-            let word = park.word.load(Ordering::Acquire);
-            if word != 0 {
-                self.rouse_sleepers(word);
-                park.word.store(0, Ordering::Release);
-            }
-        }
+        self.rouse_sleepers_on(slot);
         fault!("death.settle:woken");
-        self.free_awaited_locks(number, seen);
+        self.free_awaited_locks(Owner::new(number, seen.generation().wrapping_sub(1)));
         // What is in doubt about a structure is judged before the structure itself may go.
         let entries = || (0..self.entry_count(slot)).map(|index| self.entry(slot, index));
         entries().filter(|e| e.kind() >= kind::FIRST_OF_FLOORS).for_each(|e| self.settle_entry(e));
@@ -142,35 +135,6 @@ impl Arena {
             if life.state() == State::Settling && life.settler() == number && other != number {
                 self.settle(other, life);
             }
-        }
-    }
-
-    /// Frees the locks that the dead one held, as far as others are on record as sleeping on them.
-    fn free_awaited_locks(&self, number: u32, dead: Life) {
-        let owner = Owner::new(number, dead.generation().wrapping_sub(1));
-        fence(Ordering::SeqCst);
-        for slot in 1..self.slots_used() {
-            for park in &self.slot(slot).parks {
-                let record = park.word.load(Ordering::SeqCst);
-                let offset = record & !OWNED_WORD;
-                if record != offset && offset % 4 == 0 && offset < self.capacity() {
-                    word::bereave(self.at::<Futex>(offset), owner.bits());
-                }
-            }
-        }
-    }
-
-    /// Wakes all who sleep on the word of a park record.
-    fn rouse_sleepers(&self, record: u64) {
-        let offset = record & !OWNED_WORD;
-        if offset % 4 != 0 || offset >= self.capacity() {
-            return;
-        }
-        let word = self.at::<Futex>(offset);
-        if record != offset {
-            word::rouse(word);
-        } else {
-            word.wake(u32::MAX);
         }
     }
 

@@ -15,7 +15,7 @@
 
 use super::event;
 use super::permit::Holders;
-use super::slot::{Owner, OWNED_WORD};
+use super::slot::Owner;
 use super::spin::{Spin, LOCK_PACE, STREAM_PACE};
 use super::watchman;
 use super::word::{self, Acquired, Ended, Sleeper};
@@ -401,28 +401,5 @@ pub fn notify(arena: &Arena, event: &Futex, n: u32) {
     event::notify(event, n);
     if let Some(record) = record {
         arena.unpark(record);
-    }
-}
-
-impl Arena {
-    /// Records that this thread sleeps on `word` since `since`, or, with 0, owes it a wake-up. `owned`: it sleeps on a
-    /// lock word. Ends with an exchange, if it answers a record.
-    pub(crate) fn park(&self, word: &Futex, owned: bool, since: u64) -> Option<usize> {
-        let record = self.find_offset(word)? | if owned { OWNED_WORD } else { 0 };
-        // One exchange both takes the record and writes it.
-        let free = |park: &super::slot::Park| {
-            park.word.load(Ordering::Relaxed) == 0
-                && park.word.compare_exchange(0, record, Ordering::SeqCst, Ordering::Relaxed).is_ok()
-        };
-        let parks = &self.my_slot().parks;
-        let index = parks.iter().position(free)?;
-        parks[index].since.store(since, Ordering::Relaxed);
-        Some(index)
-    }
-
-    /// Ends such a record.
-    #[inline]
-    pub(crate) fn unpark(&self, record: usize) {
-        self.my_slot().parks[record].word.store(0, Ordering::Release);
     }
 }

@@ -38,7 +38,7 @@ pub fn leave(
     if watching {
         // It may be another's by now.
         let _ = watch.compare_exchange(me, 0, Ordering::SeqCst, Ordering::Relaxed);
-        crate::fault!("wait.watch:left");
+        crate::fault!("watch.leave:left");
     }
     // Between the signature and the look for sleepers; pairs with `begin`'s.
     fence_after_exchange();

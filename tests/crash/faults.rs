@@ -10,7 +10,8 @@ use mp::sys::clock::{Deadline, FOREVER};
 use mp::sys::fault::arm;
 
 /// Whose points are tested here. Those of the floors above have tests of their own.
-const PREFIXES: [&str; 8] = ["arena.", "slot.", "fork.", "death.", "lock.", "semaphore.", "wait.", "shared."];
+const PREFIXES: [&str; 9] =
+    ["arena.", "slot.", "fork.", "death.", "lock.", "semaphore.", "wait.", "watch.", "shared."];
 
 /// How often a process was killed at each point with one of these prefixes, counted for all cases together.
 #[derive(Clone, Copy)]
@@ -38,7 +39,7 @@ pub fn cases() -> Vec<Case> {
         case("the settler of conditions", |k| {
             k.at_every_pass(&["arena.", "death."], condition_parts::settling)
         }),
-        case("lock", |k| k.at_every_pass(&["lock.", "wait."], waiters::locking)),
+        case("lock", |k| k.at_every_pass(&["lock.", "wait.", "watch."], waiters::locking)),
         case("the settler of a lock's owner", |k| k.at_every_pass(&["lock.", "death."], waiters::bereaving)),
         case("semaphore", |k| k.at_every_pass(&["semaphore.", "wait."], waiters::counting)),
         case("named arenas", |k| k.at_every_pass(&["arena.", "slot."], named::naming)),

@@ -52,6 +52,8 @@ pub fn locking(spec: &str) -> bool {
     let work = || {
         for _ in 0..3 {
             take(&lock, dead);
+            // Time for who has been called to say that it sleeps again.
+            nap(2);
             lock.release().unwrap();
         }
     };
