@@ -73,8 +73,9 @@ enum { WAITERS = 4, ROUNDS = 50 };
 /* Children wait in rounds; each round ends with a set that is cleared at once. */
 static void set_and_cleared(void) {
     mp_event *event = NULL;
-    mp_semaphore *ready = NULL, *through = NULL;
+    mp_semaphore *ready = NULL, *through = NULL, *next = NULL;
     CHECK_OK(mp_event_new(&event));
+    CHECK_OK(mp_semaphore_new(0, NULL, &next));
     CHECK_OK(mp_semaphore_new(0, NULL, &ready));
     CHECK_OK(mp_semaphore_new(0, NULL, &through));
     pid_t children[WAITERS];
@@ -85,6 +86,8 @@ static void set_and_cleared(void) {
                 CHECK_OK(mp_semaphore_release(ready, 1));
                 CHECK_OK(mp_event_wait(event, MP_FOREVER));
                 CHECK_OK(mp_semaphore_release(through, 1));
+                /* Else one child could go through twice in a round, and another not at all. */
+                CHECK_OK(mp_semaphore_acquire(next, MP_FOREVER));
             }
             _exit(0);
         }
@@ -101,12 +104,14 @@ static void set_and_cleared(void) {
         } while (done < WAITERS);
         for (int i = 0; i < WAITERS; i++)
             CHECK_OK(mp_semaphore_acquire(through, 0));
+        CHECK_OK(mp_semaphore_release(next, WAITERS));
     }
     for (int i = 0; i < WAITERS; i++)
         CHECK_EQ(0, check_wait(children[i]));
     mp_event_free(event);
     mp_semaphore_free(ready);
     mp_semaphore_free(through);
+    mp_semaphore_free(next);
 }
 
 static mp_event *in_handler;
