@@ -83,9 +83,17 @@ impl Arena {
         Err(Error::internal(format!("{} comes and goes", directory.place(&file))))
     }
 
-    /// Takes an arena's name away. Who has opened it goes on with it.
+    /// Takes an arena's name away, and settles what dead programs have left in it, if this process has it open. Who has
+    /// opened it goes on with it.
     pub fn unlink_named(name: &str) -> Result<()> {
-        Directory::open()?.unlink(&file_name(name)?, None).map_err(|error| match error.status() {
+        let (directory, file) = (Directory::open()?, file_name(name)?);
+        // Of an arena that nobody uses, all goes with the name.
+        if let Some(arena) = shmfile::id_of(&directory, &file).and_then(open_here) {
+            if !arena.lost() {
+                arena.sweep();
+            }
+        }
+        directory.unlink(&file, None).map_err(|error| match error.status() {
             Status::NotFound => no_arena(name),
             _ => error,
         })
@@ -179,8 +187,7 @@ fn join_file(directory: &Directory, file: &CStr, fd: OwnedFd) -> Result<&'static
     let Some(stat) = os::stat_of(fd.as_raw_fd()) else {
         return Err(Error::system(format_args!("fstat of {}", path())));
     };
-    let identity = (stat.st_dev, stat.st_ino);
-    if let Some(open) = named_arenas().find(|arena| arena.map().file() == identity) {
+    if let Some(open) = open_here((stat.st_dev, stat.st_ino)) {
         return if open.lost() { Err(super::map::lost()) } else { Ok(open) };
     }
     let capacity = check_header(&fd, &path, stat.st_size as u64)?;
@@ -189,6 +196,11 @@ fn join_file(directory: &Directory, file: &CStr, fd: OwnedFd) -> Result<&'static
     arena.join()?;
     fault!("arena.open:joined");
     Ok(arena.publish_named())
+}
+
+/// The arena in this file, if this process has it open.
+fn open_here(file: (u64, u64)) -> Option<&'static Arena> {
+    named_arenas().find(|arena| arena.map().file() == file)
 }
 
 fn named_arenas() -> impl Iterator<Item = &'static Arena> {

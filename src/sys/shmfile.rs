@@ -324,6 +324,19 @@ pub fn facts(file: BorrowedFd<'_>) -> Result<FileFacts> {
     Ok(FileFacts { id: (stat.st_dev, stat.st_ino), len, backed })
 }
 
+/// Which file has this name, as (device, inode); `None` if there is none, or it can't be seen.
+pub fn id_of(directory: &Directory, name: &CStr) -> Option<(u64, u64)> {
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    let (fd, flags) = (directory.fd.as_raw_fd(), libc::AT_SYMLINK_NOFOLLOW);
+    // SAFETY: the name ends in NUL, the directory is open, and `stat` has room for the answer.
+    if unsafe { libc::fstatat(fd, name.as_ptr(), stat.as_mut_ptr(), flags) } < 0 {
+        return None;
+    }
+    // SAFETY: fstatat succeeded and filled it.
+    let stat = unsafe { stat.assume_init() };
+    Some((stat.st_dev, stat.st_ino))
+}
+
 /// The inode of this process's namespace of that kind; 0 if /proc does not tell.
 pub fn namespace(kind: &CStr) -> u64 {
     let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();

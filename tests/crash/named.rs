@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         case("messages outlive their putter", messages_stay),
         case("an unlinked arena goes on for those who have it", unlinked),
         case("openers are killed at random", storm).within(120),
+        case("an arena is swept as it is unlinked", unlink_sweeps),
         case("a child of libmp that opened it by itself", own_child),
     ]
 }
@@ -292,6 +293,23 @@ fn unlinked() {
     lock_there.acquire(EVER).unwrap();
     assert_eq!(lock(new).acquire(Deadline::Now).unwrap(), Status::Ok);
     assert_eq!(old.usage().objects, 1);
+}
+
+/// Who unlinks an arena that it uses gives back what the dead have left in it.
+fn unlink_sweeps() {
+    let name = Name::new("swept");
+    let arena = open(&name.0);
+    let words = Words::new();
+    let stranger = fork(|| {
+        std::mem::forget(Lock::new_in(arena).unwrap());
+        words.set(0, 1);
+        nap(100_000);
+    });
+    words.reaches(0, 1);
+    assert_eq!(arena.usage().objects, 1);
+    stranger.kill();
+    Arena::unlink_named(&name.0).unwrap();
+    assert_eq!(arena.usage().objects, 0);
 }
 
 fn own_child() {
