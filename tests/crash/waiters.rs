@@ -53,7 +53,7 @@ pub fn locking(spec: &str) -> bool {
         for _ in 0..3 {
             take(&lock, dead);
             // Time for who has been called to say that it sleeps again.
-            nap(2);
+            nap(10);
             lock.release().unwrap();
         }
     };
