@@ -2164,8 +2164,8 @@ MP_API mp_status mp_arena_remove(mp_arena *arena, const char *name);
 
 /**
  * Takes the arena's name away, and gives back what dead programs have left in it, if this process has it open. Programs
- * that have it open go on with it; who opens the name from now on makes a new
- * arena. Its memory goes with the last process that uses it.
+ * that have it open go on with it; who opens the name from now on makes a new arena. Its memory goes with the last
+ * process that uses it.
  *
  * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_ACCESS`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM`. *Threads*: thread-safe.
  */

@@ -115,8 +115,8 @@ pub unsafe extern "C" fn mp_arena_remove(arena: *mut mp_arena, name: *const c_ch
 }
 
 /// Takes the arena's name away, and gives back what dead programs have left in it, if this process has it open. Programs
-/// that have it open go on with it; who opens the name from now on makes a new
-/// arena. Its memory goes with the last process that uses it.
+/// that have it open go on with it; who opens the name from now on makes a new arena. Its memory goes with the last
+/// process that uses it.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_NOT_FOUND`; `MP_ERR_ACCESS`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM`. *Threads*: thread-safe.
 #[unsafe(no_mangle)]
