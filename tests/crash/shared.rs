@@ -93,6 +93,8 @@ fn locking(spec: &str, lock: LockKind) -> bool {
                 assert_eq!(value.acquire(here(), Deadline::Now).unwrap(), Status::Ok);
                 value.release(here()).unwrap();
             }
+            // So that the other one sleeps, and the release has somebody to wake.
+            nap(10);
             value.release(here()).unwrap();
         }
     };
