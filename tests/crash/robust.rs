@@ -340,7 +340,16 @@ fn rage(semaphore: &Semaphore, seed: u64) {
     }
 }
 
+/// Waits for the end of all descendants: orphans have become this process's children.
+fn all_have_ended() {
+    let mut status = 0;
+    // SAFETY: reaps any child into a live integer.
+    while unsafe { libc::waitpid(-1, &mut status, 0) } > 0 {}
+}
+
 fn storm() {
+    // SAFETY: prctl with a number.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
     let start = usage();
     let semaphore = Semaphore::robust(PERMITS, PERMITS).unwrap();
     let mut numbers = Numbers(u64::from(std::process::id()));
@@ -369,7 +378,8 @@ fn storm() {
     processes.iter().for_each(Child::kill);
     println!("    {kills} kills");
     assert!(kills > 100);
-    // The children of the killed ones may still be at work.
+    // The children of the killed ones may still have been at work.
+    all_have_ended();
     wait_until("all permits are back", || {
         Arena::get().unwrap().sweep();
         semaphore.value().unwrap() == PERMITS

@@ -96,6 +96,7 @@ fn locking(spec: &str, lock: LockKind) -> bool {
             // So that the other one sleeps, and the release has somebody to wake.
             nap(10);
             value.release(here()).unwrap();
+            nap(2);
         }
     };
     assert_eq!(value.acquire(here(), Deadline::Now).unwrap(), Status::Ok);

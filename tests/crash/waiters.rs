@@ -52,9 +52,10 @@ pub fn locking(spec: &str) -> bool {
     let work = || {
         for _ in 0..3 {
             take(&lock, dead);
-            // Time for who has been called to say that it sleeps again.
+            // Time for who has been called to say that it sleeps again; and for who is woken to take its turn.
             nap(10);
             lock.release().unwrap();
+            nap(2);
         }
     };
     let victim = victim(spec, work);
