@@ -189,6 +189,23 @@ impl Block {
         Block { arena, reference, entry }
     }
 
+    /// Keeps the block from being shared by a fork from now on; false if somebody shares it already.
+    pub fn make_private(&self) -> bool {
+        // The fork handler copies entries under this lock.
+        let _tables = self.arena.tables.lock();
+        let word = self.arena.at::<AtomicU64>(self.reference.offset());
+        let alone = Refs(word.load(Ordering::Acquire)).holders() == 1;
+        if alone {
+            self.entry().become_kind(kind::PRIVATE);
+        }
+        alone
+    }
+
+    /// A forked child shares it again.
+    pub fn make_shared(&self) {
+        self.entry().become_kind(kind::BLOCK);
+    }
+
     /// Lets go of the block, which something else holds from now on, and of the entry, which must be free.
     pub fn surrender(self) {
         self.entry().become_kind(kind::FREE);

@@ -13,6 +13,15 @@ pub const SMALL: usize = 1024;
 pub struct Buffer {
     home: Home,
     length: usize,
+    origin: Option<Origin>,
+}
+
+/// Where a buffer's message is still on record: in which structure, where in it, and as what.
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    structure: u64,
+    place: u64,
+    state: u64,
 }
 
 #[derive(Debug)]
@@ -31,11 +40,11 @@ impl Buffer {
         let arena = Arena::get()?;
         let block = arena.allocate(length as u64, true)?;
         arena.zero(arena.data_offset(block.reference()), length as u64);
-        Ok(Buffer { home: Home::Arena(block), length })
+        Ok(Buffer { home: Home::Arena(block), length, origin: None })
     }
 
     fn small(length: usize) -> Buffer {
-        Buffer { home: Home::Heap(vec![0; length.div_ceil(16)].into_boxed_slice()), length }
+        Buffer { home: Home::Heap(vec![0; length.div_ceil(16)].into_boxed_slice()), length, origin: None }
     }
 
     /// A copy of a few bytes of arena memory at `offset`.
@@ -45,11 +54,22 @@ impl Buffer {
         buffer
     }
 
+    /// A copy of bytes of this arena.
+    pub fn copy_in(arena: &'static Arena, offset: u64, length: usize) -> Result<Buffer> {
+        if length <= SMALL {
+            return Ok(Buffer::copy_small(arena, offset, length));
+        }
+        let block = arena.allocate(length as u64, true)?;
+        let mut buffer = Buffer { home: Home::Arena(block), length, origin: None };
+        arena.copy_out(offset, buffer.bytes_mut());
+        Ok(buffer)
+    }
+
     /// A copy of these bytes.
     pub fn copy_of(bytes: &[u8]) -> Result<Buffer> {
         let mut buffer = match bytes.len() {
             0..=SMALL => Buffer::small(bytes.len()),
-            length => Buffer { home: Home::Arena(Arena::get()?.allocate(length as u64, true)?), length },
+            length => Buffer { home: Home::Arena(Arena::get()?.allocate(length as u64, true)?), length, origin: None },
         };
         buffer.bytes_mut().copy_from_slice(bytes);
         Ok(buffer)
@@ -60,7 +80,34 @@ impl Buffer {
         if length > block.arena().room_of(block.reference()) {
             return Err(Error::new(Status::Internal, "a message is longer than its block"));
         }
-        Ok(Buffer { home: Home::Arena(block), length: length as usize })
+        Ok(Buffer { home: Home::Arena(block), length: length as usize, origin: None })
+    }
+
+    /// Notes where the buffer's message is still on record.
+    pub fn set_origin(&mut self, structure: u64, place: u64, state: u64) {
+        self.origin = Some(Origin { structure, place, state });
+    }
+
+    /// Where the message is on record in this structure, and as what.
+    pub fn origin_in(&self, structure: u64) -> Option<(u64, u64)> {
+        self.origin.filter(|origin| origin.structure == structure).map(|origin| (origin.place, origin.state))
+    }
+
+    /// The block in this arena that holds the bytes, if this process alone has it: from now on a forked child does not
+    /// share it.
+    pub fn sole_block(&self, arena: &'static Arena) -> Option<&Block> {
+        match &self.home {
+            Home::Arena(block) if std::ptr::eq(block.arena(), arena) && block.make_private() => Some(block),
+            _ => None,
+        }
+    }
+
+    /// The block, for a caller that has handed it on.
+    pub fn into_block(self) -> Option<Block> {
+        match self.home {
+            Home::Heap(_) => None,
+            Home::Arena(block) => Some(block),
+        }
     }
 
     /// Where the bytes are.

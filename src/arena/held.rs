@@ -22,11 +22,11 @@ pub mod kind {
     pub const NEWBORN: u32 = 5;
     /// From here on kinds belong to the floors above, see `crate::wiring`.
     pub const FIRST_OF_FLOORS: u32 = 8;
-    /// The block `a` is being put into the queue `b` at position `c`.
+    /// The block `a` is being put into the channel whose words are at `b`, at position `c`.
     pub const QUEUE_PUT: u32 = 8;
-    /// The block `a` is being taken from the queue `b` at position `c`.
+    /// The block `a` is being taken from the channel whose words are at `b`, at position `c`.
     pub const QUEUE_TAKE: u32 = 9;
-    /// The block `a` is to become the ring of the queue `b`, in place of the block `c`.
+    /// The block `a` is to become a part of a channel, named by the word at `b`, in place of the block `c`.
     pub const QUEUE_RING: u32 = 10;
     /// The block `a` is to become the result of the task item at `b`.
     pub const POOL_RESULT: u32 = 11;

@@ -12,7 +12,7 @@ use crate::sys::prim::{AtomicU32, AtomicU64, Futex};
 /// Marks a file as an arena.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"libmp\0ar");
 /// The number of this layout. Another number is refused.
-pub(crate) const LAYOUT: u32 = 2;
+pub(crate) const LAYOUT: u32 = 3;
 
 /// The size of a granule, the unit of the heap.
 pub(crate) const GRANULE: u64 = 16 << 10;
@@ -137,10 +137,10 @@ pub(crate) const BLOCK_HEADER: u64 = 16;
 /// no slab of the others, ever: an object's reference word stays one.
 pub(crate) const CLASS_SIZES: [u32; CLASSES] = [
     32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4160, 6208, 8256, // blocks
-    64, 128, 256, 512, // objects
+    64, 128, 256, 384, 512, 640, // objects
 ];
 /// How many classes there are.
-pub(crate) const CLASSES: usize = 21;
+pub(crate) const CLASSES: usize = 23;
 /// The first class of objects.
 pub(crate) const FIRST_OBJECT_CLASS: usize = 17;
 

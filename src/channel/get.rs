@@ -1,14 +1,36 @@
 //! Getting.
 
-use super::queue::{closed, empty, Queue};
+use super::account::Record;
+use super::port::Port;
 use super::ring::{Found, Position, Ring};
+use super::store::{self, Store, Stored};
+use super::words::{rule, Turn};
 use crate::arena::held::kind;
 use crate::arena::wait::Waiter;
-use crate::arena::{event, Arena, Block, BlockRef, Buffer};
+use crate::arena::{event, Block, BlockRef, Buffer};
 use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::clock::Deadline;
 use crate::sys::prim::Ordering;
+
+/// After so long a wait in a queue that redelivers, those are looked at who have unacknowledged messages.
+const WATCH: i64 = 50_000_000;
+
+/// Where a message lies that is about to be taken.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In the ring, before this position.
+    Ring(Position),
+    Store(Store<'static>, Stored),
+}
+
+/// A message that is about to be taken, under the head's turn.
+pub(super) struct Taking<'a> {
+    port: &'a Port<'a>,
+    found: Found,
+    place: Place,
+    record: Option<&'static Record>,
+}
 
 /// What became of a message that was to be copied.
 enum Taken {
@@ -21,43 +43,122 @@ enum Taken {
 }
 
 #[cold]
-fn too_large(length: usize, room: usize) -> Error {
+pub(super) fn too_large(length: usize, room: usize) -> Error {
     Error::new(Status::TooLarge, format!("the message has {length} bytes, the buffer {room}"))
 }
 
-impl Queue {
-    /// Takes the next message.
-    pub fn get(&self, deadline: Deadline) -> Result<Buffer> {
-        self.with_next(deadline, |arena, found, next| match found {
+impl Taking<'_> {
+    /// What an entry or a record says of where it lies.
+    fn at(&self) -> u64 {
+        match &self.place {
+            Place::Ring(_) => self.port.words.head.position().0,
+            Place::Store(_, stored) => stored.at(),
+        }
+    }
+
+    /// Takes it out of the channel: its slot's state from then on, if it lies in a store.
+    #[inline(always)]
+    fn commit(&self) -> u64 {
+        let redelivers = self.port.words.is(rule::REDELIVER);
+        let record = self.record.filter(|_| !redelivers);
+        if let Some(record) = record {
+            record.begin(1, self.at());
+        }
+        fault!("queue.get:copied");
+        let state = match &self.place {
+            Place::Ring(next) => {
+                let head = &self.port.words.head;
+                if self.port.words.is(rule::BYTES) {
+                    head.count_bytes(head.position(), self.found.len() as u64);
+                }
+                head.advance(*next);
+                0
+            }
+            Place::Store(store, stored) => store.take(stored),
+        };
+        fault!("queue.get:committed");
+        if let Some(record) = record {
+            record.end();
+        }
+        state
+    }
+
+    /// Takes its block into the held table, and the message out of the channel.
+    #[inline(never)]
+    fn take_block(&self, block: BlockRef, as_kind: u32) -> Result<Block> {
+        let arena = self.port.arena;
+        let entry_index = arena.new_entry(block)?;
+        let entry = arena.my_entry(entry_index);
+        entry.turn(kind::QUEUE_TAKE, arena.offset_of(self.port.words), self.at());
+        fault!("queue.get:noted");
+        self.commit();
+        fault!("queue.get:taken");
+        entry.become_kind(as_kind);
+        Ok(Block::adopt(arena, block, entry_index))
+    }
+
+    /// Takes it as a buffer.
+    #[inline(always)]
+    pub(super) fn into_buffer(self) -> Result<Buffer> {
+        if self.port.words.is(rule::REDELIVER) {
+            return self.into_copy();
+        }
+        match self.found {
             Found::Bytes(offset, length) => {
-                let buffer = Buffer::copy_small(arena, offset, length);
-                self.commit_get(next);
+                let buffer = Buffer::copy_small(self.port.arena, offset, length);
+                self.commit();
                 Ok(buffer)
             }
-            Found::Block(block, length) => {
-                Buffer::around(self.take_block(arena, block, next, kind::BLOCK)?, length)
-            }
-        })
+            Found::Block(block, length) => Buffer::around(self.take_block(block, kind::BLOCK)?, length),
+        }
+    }
+
+    /// Takes it as a copy: what is in the queue must stay as it is, in case that this process dies.
+    fn into_copy(self) -> Result<Buffer> {
+        let arena = self.port.arena;
+        let (offset, length) = match self.found {
+            Found::Bytes(offset, length) => (offset, length as u64),
+            Found::Block(block, length) if length <= arena.room_of(block) => (arena.data_offset(block), length),
+            Found::Block(..) => return Err(Error::internal("a message is longer than its block")),
+        };
+        let mut buffer = Buffer::copy_in(arena, offset, length as usize)?;
+        let state = self.commit();
+        if let Place::Store(_, stored) = &self.place {
+            buffer.set_origin(arena.offset_of(self.port.words), u64::from(stored.slot), state);
+        }
+        Ok(buffer)
+    }
+}
+
+impl Port<'_> {
+    /// Takes the next message.
+    #[inline(always)]
+    pub(super) fn get(&self, deadline: Deadline) -> Result<Buffer> {
+        self.with_next(deadline, |taking| taking.into_buffer())
     }
 
     /// Copies the next message into `into` and says how long it is. If it does not fit, it stays, and its length
     /// is in the first part of the answer.
-    pub fn get_into(&self, into: &mut [u8], deadline: Deadline) -> Result<(usize, Result<()>)> {
+    pub(super) fn get_into(&self, into: &mut [u8], deadline: Deadline) -> Result<(usize, Result<()>)> {
+        if self.words.is(rule::REDELIVER) {
+            return Err(Error::new(
+                Status::Unsupported,
+                "a queue that redelivers hands out buffers only: they are what mp_queue_ack acknowledges",
+            ));
+        }
         let mut length = 0;
-        let taken = self.with_next(deadline, |arena, found, next| {
-            length = found.len();
+        let taken = self.with_next(deadline, |taking| {
+            length = taking.found.len();
             if length > into.len() {
                 return Ok(Taken::Nothing);
             }
-            match found {
+            match taking.found {
                 Found::Bytes(offset, _) => {
-                    arena.copy_out(offset, &mut into[..length]);
-                    self.commit_get(next);
+                    taking.port.arena.copy_out(offset, &mut into[..length]);
+                    taking.commit();
                     Ok(Taken::Bytes)
                 }
-                Found::Block(block, _) => {
-                    self.take_block(arena, block, next, kind::PRIVATE).map(Taken::Block)
-                }
+                Found::Block(block, _) => taking.take_block(block, kind::PRIVATE).map(Taken::Block),
             }
         })?;
         match taken {
@@ -75,12 +176,11 @@ impl Queue {
     fn with_next<T>(
         &self,
         deadline: Deadline,
-        mut take: impl FnMut(&'static Arena, Found, Position) -> Result<T>,
+        mut take: impl FnMut(Taking<'_>) -> Result<T>,
     ) -> Result<T> {
-        let arena = self.cell.live()?;
-        match self.try_get(arena, deadline, &mut take)? {
+        match self.try_get(deadline, &mut take)? {
             Some(taken) => Ok(taken),
-            None => self.get_when_readable(arena, deadline, take),
+            None => self.await_message(deadline, || self.try_get(deadline, &mut take)),
         }
     }
 
@@ -88,83 +188,183 @@ impl Queue {
     #[inline(always)]
     fn try_get<T>(
         &self,
-        arena: &'static Arena,
         deadline: Deadline,
-        take: &mut impl FnMut(&'static Arena, Found, Position) -> Result<T>,
+        take: &mut impl FnMut(Taking<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
-        let cell = self.cell.body();
-        let turn = cell.turn(arena, &cell.head, deadline).map_err(empty)?;
-        let head = cell.head.position();
-        if head == cell.head.seen() {
-            // Closed first: what was put before the close is then seen by the look at the tail.
-            let is_closed = cell.is_closed();
-            if head == cell.head.look(&cell.tail) {
-                return if is_closed { Err(closed()) } else { Ok(None) };
-            }
-        }
-        let ring = Ring::of(arena, BlockRef::from_bits(cell.ring.load(Ordering::Acquire)))
-            .ok_or_else(|| Error::internal("a queue has messages but no ring"))?;
-        let (found, next) = ring.read(head)?;
-        let taken = take(arena, found, next)?;
+        let turn = self.get_turn(deadline)?;
+        let Some((found, place)) = self.next(&turn)? else { return Ok(None) };
+        let record = self.record(&turn)?;
+        let taken = take(Taking { port: self, found, place, record })?;
         drop(turn);
-        if cell.is_bounded() {
-            cell.events.room.announce(arena);
+        if self.words.is(rule::BOUNDED) {
+            self.announce_room(1);
         }
         Ok(Some(taken))
     }
 
+    /// There is room for `n` messages more.
+    pub(super) fn announce_room(&self, n: u32) {
+        // Who waits first may need more bytes than there are, and another one not.
+        let n = if self.words.is(rule::BYTES) { u32::MAX } else { n };
+        self.words.events.room.announce(self.arena, n);
+    }
+
+    /// The next message; `None` if there is none yet, an error if there never will be.
+    #[inline(always)]
+    fn next(&self, turn: &Turn<'static>) -> Result<Option<(Found, Place)>> {
+        if self.words.is(rule::STORE) {
+            return self.next_stored(turn);
+        }
+        let Some(head) = self.next_in_ring()? else { return Ok(None) };
+        let (found, next) = self.ring()?.read(head)?;
+        Ok(Some((found, Place::Ring(next))))
+    }
+
+    /// The head, if a message is there. The caller has its turn.
+    #[inline(always)]
+    pub(super) fn next_in_ring(&self) -> Result<Option<Position>> {
+        let words = self.words;
+        let head = words.head.position();
+        if head == words.head.seen() {
+            // Closed first: what was put before the close is then seen by the look at the tail.
+            let is_closed = words.is_closed();
+            if head == words.head.look(&words.tail) {
+                return if is_closed { Err(self.drained()) } else { Ok(None) };
+            }
+        }
+        Ok(Some(head))
+    }
+
+    #[inline(always)]
+    pub(super) fn ring(&self) -> Result<Ring<'static>> {
+        Ring::of(self.arena, BlockRef::from_bits(self.words.ring.load(Ordering::Acquire)))
+            .ok_or_else(|| Error::internal("a queue has messages but no ring"))
+    }
+
+    #[inline(never)]
+    fn next_stored(&self, turn: &Turn<'static>) -> Result<Option<(Found, Place)>> {
+        let is_closed = self.words.is_closed();
+        let store = Store::of(self.arena, self.words, Some(turn));
+        if let Some(store) = store.filter(|_| self.words.is(rule::REDELIVER)) {
+            let bereft = self.words.bereft.swap(0, Ordering::AcqRel) != 0;
+            // A taker without a handle, when it died, made nobody bereft.
+            let now_and_then = self.words.head.position().ordinal() % 64 == 0;
+            if bereft || now_and_then || store.full() == 0 {
+                store.return_of_dead();
+            }
+        }
+        let Some((store, stored)) = store.and_then(|store| Some((store, store.next()?))) else {
+            return if is_closed && !self.may_come_back() { Err(self.drained()) } else { Ok(None) };
+        };
+        let found = match stored.block.is_none() {
+            true => Found::Bytes(stored.bytes, stored.length as usize),
+            false => Found::Block(stored.block, stored.length),
+        };
+        Ok(Some((found, Place::Store(store, stored))))
+    }
+
+    /// Whether messages are with others that have not acknowledged them.
+    fn may_come_back(&self) -> bool {
+        self.words.is(rule::REDELIVER) && store::are_with_others(self.arena, self.words)
+    }
+
+    /// Waits for a message, again and again until `attempt` has taken one.
     #[cold]
-    fn get_when_readable<T>(
+    pub(super) fn await_message<T>(
         &self,
-        arena: &'static Arena,
         deadline: Deadline,
-        mut take: impl FnMut(&'static Arena, Found, Position) -> Result<T>,
+        mut attempt: impl FnMut() -> Result<Option<T>>,
     ) -> Result<T> {
-        let cell = self.cell.body();
-        let message = &cell.events.message;
+        let (arena, words) = (self.arena, self.words);
+        let message = &words.events.message;
         let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&message.spin);
         if deadline == Deadline::Now {
-            return Err(empty(waiter.try_ended()));
+            return Err(self.empty(waiter.try_ended()));
         }
+        let mut look = Deadline::after(WATCH);
         let taken = loop {
-            let ready = || cell.is_readable().then_some(());
+            let ready = || {
+                if words.is(rule::REDELIVER) && look.left() <= 0 {
+                    store::investigate(arena, words);
+                    look = Deadline::after(WATCH);
+                }
+                self.is_readable().then_some(())
+            };
             if let Err(ended) = event::await_change(&message.word, &mut waiter, ready) {
-                break Err(empty(ended));
+                break Err(self.empty(ended));
             }
-            match self.try_get(arena, deadline, &mut take) {
+            match attempt() {
                 Ok(None) => {}
                 Ok(Some(taken)) => break Ok(taken),
                 Err(error) => break Err(error),
             }
         };
-        event::pass_on(&message.word, &waiter, || cell.is_readable());
+        event::pass_on(&message.word, &waiter, || self.is_readable());
         taken
     }
 
-    #[inline]
-    fn commit_get(&self, next: Position) {
-        fault!("queue.get:copied");
-        self.cell.head.advance(next);
-        fault!("queue.get:committed");
+    /// Whether a get may succeed, or fail for good.
+    pub(super) fn is_readable(&self) -> bool {
+        let words = self.words;
+        words.len() > 0
+            || words.bereft.load(Ordering::Relaxed) != 0
+            || words.is_closed() && !self.may_come_back()
     }
 
-    /// Takes the message's block into the held table, and the message out of the queue.
-    #[inline(never)]
-    fn take_block(
-        &self,
-        arena: &'static Arena,
-        block: BlockRef,
-        next: Position,
-        as_kind: u32,
-    ) -> Result<Block> {
-        let entry_index = arena.new_entry(block)?;
-        let entry = arena.my_entry(entry_index);
-        let head = self.cell.head.position();
-        entry.turn(kind::QUEUE_TAKE, self.cell.reference().bits(), head.0);
-        fault!("queue.get:noted");
-        self.cell.head.advance(next);
-        fault!("queue.get:taken");
-        entry.become_kind(as_kind);
-        Ok(Block::adopt(arena, block, entry_index))
+    /// Acknowledges a message that this process took, as its buffer says.
+    pub(super) fn acknowledge(&self, buffer: &Buffer) -> Result<()> {
+        if !self.words.is(rule::REDELIVER) {
+            let text = "only messages of a queue made with `redeliver` are acknowledged";
+            return Err(Error::new(Status::Unsupported, text));
+        }
+        let Some((slot, state)) = buffer.origin_in(self.arena.offset_of(self.words)) else {
+            return Err(Error::invalid("the buffer was not got from this queue"));
+        };
+        let turn = self.get_turn(Deadline::Never)?;
+        let store = Store::of(self.arena, self.words, Some(&turn));
+        let Some((store, stored)) =
+            store.and_then(|store| Some((store, store.unacknowledged(slot as u32, state)?)))
+        else {
+            return Err(Error::state(
+                "the message was acknowledged before, or has gone back into the queue when its taker died",
+            ));
+        };
+        let last = self.end_message(&turn, store, &stored)?;
+        drop(turn);
+        if self.words.is(rule::BOUNDED) {
+            self.announce_room(1);
+        }
+        // When there is nothing that could come back any more, those who wait at a closed queue are done.
+        if self.words.is_closed() {
+            self.words.events.message.announce_to_all(self.arena);
+        }
+        if last {
+            event::notify(&self.words.events.done, u32::MAX);
+        }
+        Ok(())
+    }
+
+    /// Takes an acknowledged message out for good. True if it was the last unfinished one.
+    fn end_message(&self, turn: &Turn<'_>, store: Store<'_>, stored: &Stored) -> Result<bool> {
+        let ledger = self.ledger(turn);
+        let record = ledger.mine(self.mine)?;
+        let held = match stored.block.is_none() {
+            true => None,
+            false => Some(self.arena.new_entry(stored.block)?),
+        };
+        if let Some(index) = held {
+            let words = self.arena.offset_of(self.words);
+            self.arena.my_entry(index).turn(kind::QUEUE_TAKE, words, stored.at());
+        }
+        record.begin(1, stored.at());
+        fault!("queue.ack:noted");
+        store.end(stored);
+        fault!("queue.ack:ended");
+        let last = ledger.credit(record);
+        if let Some(index) = held {
+            self.arena.my_entry(index).become_kind(kind::PRIVATE);
+            drop(Block::adopt(self.arena, stored.block, index));
+        }
+        Ok(last)
     }
 }

@@ -1,13 +1,27 @@
 //! Channels: queues through which processes hand messages to each other.
 
-mod cell;
+mod account;
 mod get;
+mod many;
 #[cfg(test)]
 mod model;
+mod options;
+mod port;
 mod put;
 mod queue;
+mod reserve;
 mod ring;
+mod room;
 mod settle;
+mod store;
+mod words;
 
-pub use self::queue::{Overflow, Queue, QueueKind, QueueOptions};
-pub(crate) use self::settle::{destroy, settle_put, settle_ring, settle_take, stir};
+pub use self::{
+    options::{Overflow, QueueKind, QueueOptions},
+    queue::Queue,
+    reserve::Reservation,
+};
+pub(crate) use self::{
+    queue::{destroy, stir},
+    settle::{settle_put, settle_ring, settle_take},
+};

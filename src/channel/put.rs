@@ -1,174 +1,246 @@
 //! Putting.
 
-use super::cell::QueueCell;
-use super::queue::{closed, full, Queue};
+use super::port::Port;
 use super::ring::{Body, Position, Ring};
+use super::room::is_writable;
+use super::settle::replace_part;
+use super::store::{self, Store};
+use super::words::{rule, Turn};
 use crate::arena::held::kind;
 use crate::arena::wait::Waiter;
-use crate::arena::{event, Arena, Block, BlockRef, SMALL};
+use crate::arena::{event, Block, BlockRef, SMALL};
 use crate::error::Result;
 use crate::fault;
 use crate::sys::clock::Deadline;
 use crate::sys::prim::Ordering;
 
-impl Queue {
+/// After so long a wait for room, those are looked at who have reserved some.
+const WATCH: i64 = 50_000_000;
+
+/// A message that is to be put.
+#[derive(Clone, Copy)]
+pub(super) struct Message<'a> {
+    pub(super) body: Body<'a>,
+    /// The block, if that is what it is.
+    pub(super) block: Option<&'a Block>,
+    pub(super) priority: i64,
+    /// Its room was reserved, in the record of this number.
+    pub(super) reserved: Option<u32>,
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn of_bytes(bytes: &'a [u8], priority: i64) -> Message<'a> {
+        Message { body: Body::Bytes(bytes), block: None, priority, reserved: None }
+    }
+
+    /// A message of which only the length is known yet.
+    pub(super) fn of_length(length: usize) -> Message<'a> {
+        let body = Body::Block(BlockRef::NONE, length as u64);
+        Message { body, block: None, priority: 0, reserved: None }
+    }
+
+    pub(super) fn of_block(block: &'a Block, length: u64, priority: i64) -> Message<'a> {
+        Message { body: Body::Block(block.reference(), length), block: Some(block), priority, reserved: None }
+    }
+}
+
+impl Port<'_> {
+    /// Up to this length messages are copied into the ring or the slot, rather than handed over in blocks.
+    #[inline(always)]
+    pub(super) fn most_inline(&self) -> usize {
+        if self.words.is(rule::STORE) {
+            store::INLINE
+        } else {
+            SMALL
+        }
+    }
+
     /// Puts a copy of `bytes`. When it returns the message is there for every getter, whatever becomes of this
     /// process.
-    pub fn put(&self, bytes: &[u8], deadline: Deadline) -> Result<()> {
-        let arena = self.cell.live()?;
-        if bytes.len() <= SMALL {
-            return self.put_body(arena, Body::Bytes(bytes), None, deadline);
+    #[inline(always)]
+    pub(super) fn put(&self, bytes: &[u8], priority: i64, deadline: Deadline) -> Result<()> {
+        if bytes.len() <= self.most_inline() {
+            return self.put_message(Message::of_bytes(bytes, priority), deadline);
         }
-        self.put_long(arena, bytes, deadline)
+        self.put_long(bytes, priority, deadline)
     }
 
     #[inline(never)]
-    fn put_long(&self, arena: &'static Arena, bytes: &[u8], deadline: Deadline) -> Result<()> {
-        let cell = self.cell.body();
+    fn put_long(&self, bytes: &[u8], priority: i64, deadline: Deadline) -> Result<()> {
+        let length = bytes.len() as u64;
         // Before the copy is made.
-        if cell.is_closed() {
-            return Err(closed());
+        self.check_length(length)?;
+        if self.words.is_closed() {
+            return Err(self.closed());
         }
-        if deadline == Deadline::Now && !cell.is_writable() {
-            return Err(full(Waiter::new(arena, deadline).try_ended()));
+        let at_once = deadline == Deadline::Now || self.words.is(rule::FAIL);
+        if at_once && !self.words.is(rule::DROP) && !is_writable(self.arena, self.words, length) {
+            return Err(self.full(Waiter::new(self.arena, Deadline::Now).try_ended()));
         }
-        let block = arena.allocate(bytes.len() as u64, false)?;
-        arena.write(arena.data_offset(block.reference()), bytes);
-        let body = Body::Block(block.reference(), bytes.len() as u64);
-        self.put_body(arena, body, Some(&block), deadline)?;
+        let block = self.arena.allocate(length, false)?;
+        self.arena.write(self.arena.data_offset(block.reference()), bytes);
+        self.put_message(Message::of_block(&block, length, priority), deadline)?;
         block.surrender();
         Ok(())
     }
 
+    /// Puts the message. A block that was put is the channel's, and its entry is free.
     #[inline(always)]
-    fn put_body(
-        &self,
-        arena: &'static Arena,
-        body: Body<'_>,
-        block: Option<&Block>,
-        deadline: Deadline,
-    ) -> Result<()> {
-        if self.try_put(arena, body, block, deadline)? {
+    pub(super) fn put_message(&self, message: Message<'_>, deadline: Deadline) -> Result<()> {
+        if self.try_put(message, deadline)? {
             return Ok(());
         }
-        self.put_when_room(arena, body, block, deadline)
+        self.await_room(message.body.len() as u64, deadline, || {
+            Ok(self.try_put(message, deadline)?.then_some(()))
+        })
     }
 
-    /// Puts, unless the queue is full: then it answers false.
+    /// Puts, unless there is no room: then it answers false.
     #[inline(always)]
-    fn try_put(
-        &self,
-        arena: &'static Arena,
-        body: Body<'_>,
-        block: Option<&Block>,
-        deadline: Deadline,
-    ) -> Result<bool> {
-        let cell = self.cell.body();
-        let turn = cell.turn(arena, &cell.tail, deadline).map_err(full)?;
-        if cell.is_closed() {
-            return Err(closed());
-        }
-        let tail = cell.tail.position();
-        if cell.is_full(tail) {
+    fn try_put(&self, message: Message<'_>, deadline: Deadline) -> Result<bool> {
+        let turn = self.put_turn(deadline)?;
+        if !self.may_put(&turn, message, deadline)? {
             return Ok(false);
         }
-        let ring = self.room_for(arena, tail, body, deadline)?;
-        self.commit_put(ring, tail, body, block);
+        if self.words.is(rule::STORE) {
+            self.put_in_store(&turn, message)?;
+        } else {
+            let tail = self.words.tail.position();
+            let ring = self.room_in_ring(tail, message.body, deadline)?;
+            self.put_in_ring(ring, tail, message);
+        }
+        if let Some(number) = message.reserved {
+            self.end_reservation(&turn, number);
+        }
         drop(turn);
-        cell.events.message.announce(arena);
+        self.words.events.message.announce(self.arena, 1);
         Ok(true)
     }
 
-    #[cold]
-    fn put_when_room(
-        &self,
-        arena: &'static Arena,
-        body: Body<'_>,
-        block: Option<&Block>,
-        deadline: Deadline,
-    ) -> Result<()> {
-        let cell = self.cell.body();
-        let room = &cell.events.room;
-        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&room.spin);
-        if deadline == Deadline::Now {
-            return Err(full(waiter.try_ended()));
+    /// Whether the message may be put: false if there is no room, an error if it never may.
+    #[inline(always)]
+    pub(super) fn may_put(&self, turn: &Turn<'_>, message: Message<'_>, deadline: Deadline) -> Result<bool> {
+        if self.words.is_closed() {
+            return Err(self.closed());
         }
-        let put = loop {
-            let ready = || cell.is_writable().then_some(());
-            if let Err(ended) = event::await_change(&room.word, &mut waiter, ready) {
-                break Err(full(ended));
-            }
-            match self.try_put(arena, body, block, deadline) {
-                Ok(false) => {}
-                result => break result.map(drop),
-            }
-        };
-        event::pass_on(&room.word, &waiter, || cell.is_writable());
-        put
+        let length = message.body.len() as u64;
+        if message.reserved.is_some() || self.has_room(length) {
+            return Ok(true);
+        }
+        self.check_length(length)?;
+        if self.words.is(rule::DROP) {
+            return self.drop_until_room(turn, length, deadline);
+        }
+        Ok(false)
     }
 
-    #[inline]
-    fn commit_put(&self, ring: Ring<'_>, tail: Position, body: Body<'_>, block: Option<&Block>) {
-        let next = ring.write(tail, body);
-        if let Some(block) = block {
-            block.entry().turn(kind::QUEUE_PUT, self.cell.reference().bits(), tail.0);
+    /// Waits for room for a message of this length, again and again until `attempt` has made something of it.
+    #[cold]
+    pub(super) fn await_room<T>(
+        &self,
+        length: u64,
+        deadline: Deadline,
+        mut attempt: impl FnMut() -> Result<Option<T>>,
+    ) -> Result<T> {
+        let (arena, words) = (self.arena, self.words);
+        let room = &words.events.room;
+        let deadline = if words.is(rule::FAIL) { Deadline::Now } else { deadline };
+        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&room.spin);
+        if deadline == Deadline::Now {
+            return Err(self.full(waiter.try_ended()));
+        }
+        let mut look = Deadline::after(WATCH);
+        let made = loop {
+            let ready = || {
+                if words.reservations.load(Ordering::Relaxed) != 0 && look.left() <= 0 {
+                    self.look_after_reservers();
+                    look = Deadline::after(WATCH);
+                }
+                is_writable(arena, words, length).then_some(())
+            };
+            if let Err(ended) = event::await_change(&room.word, &mut waiter, ready) {
+                break Err(self.full(ended));
+            }
+            match attempt() {
+                Ok(None) => {}
+                Ok(Some(made)) => break Ok(made),
+                Err(error) => break Err(error),
+            }
+        };
+        event::pass_on(&room.word, &waiter, || is_writable(arena, words, 0));
+        made
+    }
+
+    #[inline(always)]
+    fn put_in_ring(&self, ring: Ring<'_>, tail: Position, message: Message<'_>) {
+        let next = ring.write(tail, message.body);
+        if let Some(block) = message.block {
+            block.entry().turn(kind::QUEUE_PUT, self.arena.offset_of(self.words), tail.0);
+        }
+        if self.words.is(rule::BYTES) {
+            self.words.tail.count_bytes(tail, message.body.len() as u64);
         }
         fault!("queue.put:written");
-        self.cell.tail.advance(next);
+        self.words.tail.advance(next);
         fault!("queue.put:committed");
-        if let Some(block) = block {
+        if let Some(block) = message.block {
             block.entry().become_kind(kind::FREE);
         }
     }
 
+    #[inline(never)]
+    fn put_in_store(&self, turn: &Turn<'_>, message: Message<'_>) -> Result<()> {
+        let store = Store::with_room(self.arena, self.words, turn)?;
+        let stored = store.prepare(message.priority, message.body.len() as u64);
+        match message.body {
+            Body::Bytes(bytes) => self.arena.write(stored.bytes, bytes),
+            Body::Block(block, _) => store.name_block(&stored, block),
+        }
+        if let Some(block) = message.block {
+            block.entry().turn(kind::QUEUE_PUT, self.arena.offset_of(self.words), stored.at());
+        }
+        fault!("queue.store:written");
+        store.commit(&stored);
+        if let Some(block) = message.block {
+            block.entry().become_kind(kind::FREE);
+        }
+        Ok(())
+    }
+
     /// The ring, grown if the message does not fit. The caller has the tail's turn.
-    #[inline]
-    fn room_for<'a>(
-        &'a self,
-        arena: &'static Arena,
-        tail: Position,
-        body: Body<'_>,
-        deadline: Deadline,
-    ) -> Result<Ring<'a>> {
-        let cell: &QueueCell = self.cell.body();
-        let ring = Ring::of(arena, BlockRef::from_bits(cell.ring.load(Ordering::Acquire)));
+    #[inline(always)]
+    pub(super) fn room_in_ring(&self, tail: Position, body: Body<'_>, deadline: Deadline) -> Result<Ring<'static>> {
+        let words = self.words;
+        let ring = Ring::of(self.arena, BlockRef::from_bits(words.ring.load(Ordering::Acquire)));
         match ring {
             Some(ring)
-                if ring.fits(cell.tail.seen(), tail, body)
-                    || ring.fits(cell.tail.look(&cell.head), tail, body) =>
+                if ring.fits(words.tail.seen(), tail, body)
+                    || ring.fits(words.tail.look(&words.head), tail, body) =>
             {
                 Ok(ring)
             }
-            ring => self.grow(arena, ring, tail, body, deadline),
+            ring => self.grow(ring, tail, body, deadline),
         }
     }
 
     #[cold]
-    fn grow<'a>(
-        &'a self,
-        arena: &'static Arena,
+    fn grow(
+        &self,
         old: Option<Ring<'_>>,
         tail: Position,
         body: Body<'_>,
         deadline: Deadline,
-    ) -> Result<Ring<'a>> {
-        let cell = self.cell.body();
-        let units = Ring::units_for(old, cell.head.position(), tail, body)?;
-        let block = arena.allocate(Ring::block_bytes(units), false)?;
-        let ring = Ring::make(arena, block.reference(), units);
-        let _head = cell.turn(arena, &cell.head, deadline).map_err(full)?;
+    ) -> Result<Ring<'static>> {
+        let words = self.words;
+        let units = Ring::units_for(old, words.head.position(), tail, body)?;
+        let block = self.arena.allocate(Ring::block_bytes(units), false)?;
+        let ring = Ring::make(self.arena, block.reference(), units);
+        let turn = words.turn(self.arena, &words.head, deadline);
+        let _head = turn.map_err(|ended| self.full(ended))?;
         if let Some(old) = old {
-            old.copy_to(&ring, cell.head.position(), tail);
+            old.copy_to(&ring, words.head.position(), tail);
         }
-        let before = cell.ring.load(Ordering::Relaxed);
-        let (new, entry_index) = block.into_parts();
-        let entry = arena.my_entry(entry_index);
-        entry.turn(kind::QUEUE_RING, self.cell.reference().bits(), before);
-        fault!("queue.grow:prepared");
-        cell.ring.store(new.bits(), Ordering::Release);
-        fault!("queue.grow:exchanged");
-        arena.give_back(BlockRef::from_bits(before), entry);
-        arena.return_entry(entry_index);
+        replace_part(self.arena, &words.ring, block);
         Ok(ring)
     }
 }

@@ -22,49 +22,47 @@
 //! other end last; the events are on a third line, which nobody writes while nobody waits. The remembered position is
 //! never ahead, so a stale one only makes its user look again; after a death it is as good as before.
 //!
-//! `cell.rs` has the words and the turns, `put.rs` and `get.rs` the two operations, `ring.rs` the form of the
-//! messages, `settle.rs` what is done after a death.
+//! Lifo and priority queues, and those that redeliver, keep their messages in a store of slots with one turn for all:
+//! see `store.rs`. A pipe has two rings, one for each direction.
+//!
+//! `words.rs` has the words and the turns, `port.rs` a channel as one call uses it, `put.rs`, `get.rs` and `many.rs` the
+//! operations, `ring.rs` and `store.rs` where the messages lie, `room.rs` bounds, reservations and what is dropped for
+//! room, `account.rs` what is taken and not yet done, `settle.rs` what is done after a death.
 
-use super::cell::{QueueCell, UNBOUNDED};
+use super::account::{self, Mine};
+use super::options::QueueOptions;
+use super::port::{Face, Port};
+use super::put::Message;
 use super::ring::Position;
-use crate::arena::word::Ended;
-use crate::arena::{Arena, Holder, Token};
+use super::settle::{destroy_words, stir_words};
+use super::words::{rule, Words};
+use crate::arena::layout::shared;
+use crate::arena::wait::Waiter;
+use crate::arena::{event, object, Arena, Buffer, Holder, ObjectHead, ObjectKind, Token};
 use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::clock::Deadline;
 use crate::sys::prim::Ordering;
 
-/// In which order messages leave a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum QueueKind {
-    /// First in, first out.
-    #[default]
-    Fifo,
+/// After so long a wait, a join looks at the processes for which it waits.
+const WATCH: i64 = 50_000_000;
+
+/// A queue in the arena.
+#[repr(C)]
+#[derive(Debug)]
+pub(super) struct QueueCell {
+    head: ObjectHead,
+    pub(super) words: Words,
 }
 
-/// What a put into a full queue does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Overflow {
-    /// It waits.
-    #[default]
-    Wait,
-}
-
-/// How a queue is made.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct QueueOptions {
-    /// The order.
-    pub kind: QueueKind,
-    /// The largest number of messages; 0 and less is unbounded.
-    pub maxsize: i64,
-    /// What a put into a full queue does.
-    pub overflow: Overflow,
-}
+shared!(QueueCell);
+object!(QueueCell, head, ObjectKind::Queue);
 
 /// A queue that processes share.
 #[derive(Debug)]
 pub struct Queue {
-    pub(super) cell: Holder<QueueCell>,
+    cell: Holder<QueueCell>,
+    mine: Mine,
 }
 
 impl Queue {
@@ -80,54 +78,182 @@ impl Queue {
 
     /// The queue of this name in an arena, made if there is none; without options it must be there.
     pub fn named(arena: &'static Arena, name: &[u8], options: Option<&QueueOptions>) -> Result<Queue> {
-        let bound = options.map(bound_of).transpose()?;
-        let same = |cell: &QueueCell| bound.is_none_or(|b| cell.bound.load(Ordering::Relaxed) == b);
+        let plan = options.map(QueueOptions::plan).transpose()?;
+        let same = |cell: &QueueCell| plan.is_none_or(|plan| cell.words.plan() == plan);
         let make = options.map(|options| || Queue::new_in(arena, options).map(|queue| queue.cell));
-        Ok(Queue { cell: arena.named(name, same, make)? })
+        Ok(Queue::of(arena.named(name, same, make)?))
     }
 
     /// An empty queue whose ends are at this position.
     pub(super) fn begin_at(arena: &'static Arena, options: &QueueOptions, at: Position) -> Result<Queue> {
-        let bound = bound_of(options)?;
-        let cell = Holder::new(arena, |cell: &QueueCell| {
-            cell.bound.store(bound, Ordering::Relaxed);
-            cell.tail.begin(at);
-            cell.head.begin(at);
-        })?;
-        Ok(Queue { cell })
+        let plan = options.plan()?;
+        Ok(Queue::of(Holder::new(arena, |cell: &QueueCell| cell.words.begin(plan, at))?))
+    }
+
+    fn of(cell: Holder<QueueCell>) -> Queue {
+        Queue { cell, mine: Mine::default() }
+    }
+
+    /// One more handle of the same queue.
+    pub(super) fn again(&self) -> Result<Queue> {
+        Ok(Queue::of(Holder::of(self.cell.live()?, self.cell.reference())?))
+    }
+
+    /// The queue, for one call.
+    #[inline(always)]
+    pub(super) fn port(&self) -> Result<Port<'_>> {
+        let arena = self.cell.live()?;
+        Ok(Port { arena, words: &self.cell.body().words, mine: &self.mine, face: Face::Queue })
+    }
+
+    /// Puts a copy of `bytes`. When it returns the message is there for every getter, whatever becomes of this
+    /// process.
+    #[inline]
+    pub fn put(&self, bytes: &[u8], deadline: Deadline) -> Result<()> {
+        self.port()?.put(bytes, 0, deadline)
+    }
+
+    /// The same with a priority: lowest first. For priority queues.
+    pub fn put_priority(&self, priority: i64, bytes: &[u8], deadline: Deadline) -> Result<()> {
+        let port = self.port()?;
+        if !port.words.is(rule::PRIORITY) {
+            return Err(Error::new(Status::Unsupported, "only a priority queue has priorities"));
+        }
+        port.put(bytes, priority, deadline)
+    }
+
+    /// Hands the buffer's bytes on, without a copy where that can be. On failure the buffer comes back.
+    pub fn put_buffer(&self, buffer: Buffer, deadline: Deadline) -> std::result::Result<(), (Error, Buffer)> {
+        let port = match self.port() {
+            Ok(port) => port,
+            Err(error) => return Err((error, buffer)),
+        };
+        let block = if buffer.len() > port.most_inline() { buffer.sole_block(port.arena) } else { None };
+        let put = match block {
+            Some(block) => {
+                let message = Message::of_block(block, buffer.len() as u64, 0);
+                let checked = port.check_length(buffer.len() as u64);
+                let put = checked.and_then(|()| port.put_message(message, deadline));
+                if put.is_err() {
+                    block.make_shared();
+                }
+                put
+            }
+            None => return port.put(buffer.bytes(), 0, deadline).map_err(|error| (error, buffer)),
+        };
+        match put {
+            Ok(()) => {
+                buffer.into_block().map(crate::arena::Block::surrender);
+                Ok(())
+            }
+            Err(error) => Err((error, buffer)),
+        }
+    }
+
+    /// Puts copies of these messages, as many as there is room for in time: how many were put, and why not all.
+    pub fn put_many(&self, messages: &[&[u8]], deadline: Deadline) -> (usize, Result<()>) {
+        match self.port() {
+            Ok(port) => port.put_many(messages, deadline),
+            Err(error) => (0, Err(error)),
+        }
+    }
+
+    /// Takes the next message.
+    #[inline]
+    pub fn get(&self, deadline: Deadline) -> Result<Buffer> {
+        self.port()?.get(deadline)
+    }
+
+    /// Copies the next message into `into` and says how long it is. If it does not fit, it stays, and its length
+    /// is in the first part of the answer.
+    #[inline]
+    pub fn get_into(&self, into: &mut [u8], deadline: Deadline) -> Result<(usize, Result<()>)> {
+        self.port()?.get_into(into, deadline)
+    }
+
+    /// Waits for a message, then takes what is there, at most so many.
+    pub fn get_many(&self, most: usize, deadline: Deadline) -> Result<Vec<Buffer>> {
+        self.port()?.get_many(most, deadline)
+    }
+
+    /// Waits for a message, then copies what is there into `into`, one behind the other, as many as fit, at most `most`,
+    /// and tells of each its number, place and length. How many; or the length of the first one if it does not fit.
+    pub fn get_many_into(
+        &self,
+        into: &mut [u8],
+        most: usize,
+        deadline: Deadline,
+        tell: impl FnMut(usize, usize, usize),
+    ) -> Result<(usize, Option<usize>)> {
+        self.port()?.get_many_into(into, most, deadline, tell)
     }
 
     /// How many messages are in the queue at this moment.
     pub fn size(&self) -> Result<usize> {
-        self.cell.live()?;
-        Ok(self.cell.len() as usize)
+        Ok(self.port()?.words.len() as usize)
+    }
+
+    /// Tells that one of the messages that were taken is done. See [`Queue::join`].
+    pub fn task_done(&self) -> Result<()> {
+        let port = self.port()?;
+        let turn = port.get_turn(Deadline::Never)?;
+        let last = port.ledger(&turn).finish(port.mine)?;
+        drop(turn);
+        fault!("queue.done:told");
+        if last {
+            event::notify(&port.words.events.done, u32::MAX);
+        }
+        Ok(())
+    }
+
+    /// Acknowledges a message of a queue that redelivers: it is done, and does not come back.
+    pub fn acknowledge(&self, buffer: &Buffer) -> Result<()> {
+        self.port()?.acknowledge(buffer)
+    }
+
+    /// Waits until every message that was put is done. What the dead had taken counts as done, or comes back.
+    pub fn join(&self, deadline: Deadline) -> Result<()> {
+        let port = self.port()?;
+        let words = port.words;
+        let is_done = || account::unfinished(words) == 0;
+        if is_done() || port.fold_dead()? && is_done() {
+            return Ok(());
+        }
+        let mut waiter = Waiter::new(port.arena, deadline);
+        let timed_out = |ended| crate::sync::ended(ended, "messages of the queue are not done yet");
+        if deadline == Deadline::Now {
+            account::investigate(port.arena, words);
+            port.fold_dead()?;
+            return if is_done() { Ok(()) } else { Err(timed_out(waiter.try_ended())) };
+        }
+        let mut look = Deadline::after(WATCH);
+        let ready = || {
+            if !is_done() {
+                if look.left() <= 0 {
+                    account::investigate(port.arena, words);
+                    look = Deadline::after(WATCH);
+                }
+                port.fold_dead().ok()?;
+            }
+            is_done().then_some(())
+        };
+        event::await_change(&words.events.done, &mut waiter, ready).map_err(timed_out)
     }
 
     /// Closes the queue for all processes: puts fail from now on, gets drain it and then fail.
     pub fn close(&self) -> Result<()> {
-        let arena = self.cell.live()?;
-        if self.cell.is_closed() {
-            return Ok(());
-        }
-        let cell = self.cell.body();
-        let turn = cell.turn(arena, &cell.tail, Deadline::Never).map_err(full)?;
-        cell.closed.store(1, Ordering::Release);
-        fault!("queue.close:closed");
-        drop(turn);
-        cell.events.message.announce_to_all(arena);
-        cell.events.room.announce_to_all(arena);
-        Ok(())
+        self.port()?.close()
     }
 
     /// Enters this process among those whose bell rings when a get may succeed.
     pub fn watch_messages(&self) -> Result<()> {
-        self.cell.events.message.watchers.enter(self.cell.live()?);
+        self.cell.words.events.message.watchers.enter(self.cell.live()?);
         Ok(())
     }
 
     /// Whether a get may succeed, or fail for good, at this moment.
     pub fn is_readable(&self) -> bool {
-        self.cell.is_readable()
+        self.port().is_ok_and(|port| port.is_readable())
     }
 
     /// The queue's token.
@@ -137,35 +263,42 @@ impl Queue {
 
     /// The queue that a token names.
     pub fn from_token(token: &Token) -> Result<Queue> {
-        Ok(Queue { cell: Holder::from_token(token)? })
+        Ok(Queue::of(Holder::from_token(token)?))
     }
 }
 
-/// The bound's word.
-fn bound_of(options: &QueueOptions) -> Result<u32> {
-    let largest = (1u32 << 31) - 1;
-    match options.maxsize {
-        ..=0 => Ok(UNBOUNDED),
-        size => u32::try_from(size).ok().filter(|n| *n <= largest).ok_or_else(|| {
-            Error::invalid(format!("maxsize is {size}; the largest bound of a queue is {largest}"))
-        }),
+impl Port<'_> {
+    /// Counts what the dead had taken as done. True if there was any.
+    fn fold_dead(&self) -> Result<bool> {
+        if !account::has_dead(self.arena, self.words) {
+            return Ok(false);
+        }
+        let turn = self.get_turn(Deadline::Never)?;
+        Ok(self.ledger(&turn).fold_dead())
+    }
+
+    /// Closes the channel.
+    pub(super) fn close(&self) -> Result<()> {
+        let words = self.words;
+        if words.is_closed() {
+            return Ok(());
+        }
+        let turn = self.put_turn(Deadline::Never)?;
+        words.closed.store(1, Ordering::Release);
+        fault!("queue.close:closed");
+        drop(turn);
+        words.events.message.announce_to_all(self.arena);
+        words.events.room.announce_to_all(self.arena);
+        Ok(())
     }
 }
 
-pub(super) fn closed() -> Error {
-    Error::new(Status::Closed, "the queue is closed")
+/// Who held the queue at `offset` has died.
+pub(crate) fn stir(arena: &Arena, offset: u64) {
+    stir_words(arena, &arena.at::<QueueCell>(offset).words);
 }
 
-pub(super) fn full(ended: Ended) -> Error {
-    match ended {
-        Ended::TimedOut => Error::new(Status::Full, "the queue is full"),
-        Ended::Cancelled => crate::sync::ended(ended, ""),
-    }
-}
-
-pub(super) fn empty(ended: Ended) -> Error {
-    match ended {
-        Ended::TimedOut => Error::new(Status::Empty, "the queue is empty"),
-        Ended::Cancelled => crate::sync::ended(ended, ""),
-    }
+/// Takes apart the queue at `offset`.
+pub(crate) fn destroy(arena: &Arena, offset: u64) {
+    destroy_words(arena, &arena.at::<QueueCell>(offset).words);
 }

@@ -50,6 +50,15 @@ pub(super) enum Body<'a> {
 }
 
 impl Body<'_> {
+    /// How many bytes the message has.
+    #[inline(always)]
+    pub(super) fn len(self) -> usize {
+        match self {
+            Body::Bytes(bytes) => bytes.len(),
+            Body::Block(_, length) => length as usize,
+        }
+    }
+
     fn units(self) -> u32 {
         let bytes = match self {
             Body::Bytes(bytes) => HEAD + bytes.len() as u64,

@@ -8,7 +8,7 @@ use super::status::mp_status;
 use super::types::{self, mp_bool, mp_token, Out};
 use crate::arena::Token;
 use crate::channel::{Overflow, Queue, QueueKind, QueueOptions};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::sys::clock::Deadline;
 use std::ffi::c_void;
 
@@ -70,25 +70,24 @@ impl Options for mp_queue_options {
     }
 }
 
-fn unsupported(field: &str) -> Error {
-    Error::new(Status::Unsupported, format!("mp_queue_options.{field}: only the default is built yet"))
-}
-
 pub(super) fn core_options(o: &mp_queue_options) -> Result<QueueOptions> {
-    let one_of = |value: i32, field: &str| match value {
-        0 => Ok(()),
-        1 | 2 => Err(unsupported(field)),
-        other => Err(Error::invalid(format!("mp_queue_options.{field} is {other}: there is no such one"))),
+    let unknown = |value: i32, field: &str| {
+        Err(Error::invalid(format!("mp_queue_options.{field} is {value}: there is no such one")))
     };
-    one_of(o.kind, "kind")?;
-    one_of(o.overflow, "overflow")?;
-    if o.max_bytes != 0 {
-        return Err(unsupported("max_bytes"));
-    }
-    if o.redeliver.get() {
-        return Err(unsupported("redeliver"));
-    }
-    Ok(QueueOptions { kind: QueueKind::Fifo, maxsize: o.maxsize, overflow: Overflow::Wait })
+    let kind = match o.kind {
+        MP_QUEUE_FIFO => QueueKind::Fifo,
+        MP_QUEUE_LIFO => QueueKind::Lifo,
+        MP_QUEUE_PRIORITY => QueueKind::Priority,
+        other => return unknown(other, "kind"),
+    };
+    let overflow = match o.overflow {
+        MP_OVERFLOW_WAIT => Overflow::Wait,
+        MP_OVERFLOW_FAIL => Overflow::Fail,
+        MP_OVERFLOW_DROP_OLDEST => Overflow::DropOldest,
+        other => return unknown(other, "overflow"),
+    };
+    let redeliver = o.redeliver.get();
+    Ok(QueueOptions { kind, maxsize: o.maxsize, max_bytes: o.max_bytes, overflow, redeliver })
 }
 
 /// Writes the defaults into options of `size` bytes. Programs call `mp_queue_options_init`.

@@ -1,0 +1,90 @@
+//! A channel as a process uses it: its words, and what the process knows of its own part.
+
+use super::account::{Ledger, Mine, Record};
+use super::words::{rule, Turn, Words};
+use crate::arena::word::Ended;
+use crate::arena::Arena;
+use crate::error::{Error, Result, Status};
+use crate::sys::clock::Deadline;
+
+/// What the channel is called in errors, and what a wait for it that has run out is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Face {
+    Queue,
+    Connection,
+}
+
+/// A channel, for one call.
+#[derive(Clone, Copy)]
+pub(super) struct Port<'a> {
+    pub(super) arena: &'static Arena,
+    pub(super) words: &'static Words,
+    pub(super) mine: &'a Mine,
+    pub(super) face: Face,
+}
+
+impl Port<'_> {
+    /// The turn of those who put.
+    #[inline(always)]
+    pub(super) fn put_turn(&self, deadline: Deadline) -> Result<Turn<'static>> {
+        let turn = self.words.turn(self.arena, self.words.put_end(), deadline);
+        turn.map_err(|ended| self.full(ended))
+    }
+
+    /// The turn of those who get.
+    #[inline(always)]
+    pub(super) fn get_turn(&self, deadline: Deadline) -> Result<Turn<'static>> {
+        let turn = self.words.turn(self.arena, &self.words.head, deadline);
+        turn.map_err(|ended| self.empty(ended))
+    }
+
+    /// The accounts, for who has the head's turn.
+    #[inline(always)]
+    pub(super) fn ledger<'t>(&self, turn: &'t Turn<'t>) -> Ledger<'t> {
+        Ledger::new(self.arena, self.words, turn)
+    }
+
+    /// Where what this process takes is counted.
+    #[inline(always)]
+    pub(super) fn record(&self, turn: &Turn<'_>) -> Result<Option<&'static Record>> {
+        if !self.words.is(rule::ACCOUNTS) {
+            return Ok(None);
+        }
+        self.ledger(turn).mine(self.mine).map(Some)
+    }
+
+    #[cold]
+    pub(super) fn closed(&self) -> Error {
+        match self.face {
+            Face::Queue => Error::new(Status::Closed, "the queue is closed"),
+            Face::Connection => Error::new(Status::Closed, "nobody has the connection's other end any more"),
+        }
+    }
+
+    /// The error of a get when there will never be a message any more.
+    #[cold]
+    pub(super) fn drained(&self) -> Error {
+        match self.face {
+            Face::Queue => self.closed(),
+            Face::Connection => Error::new(Status::End, "the connection's other end has gone, and all it sent is received"),
+        }
+    }
+
+    #[cold]
+    pub(super) fn full(&self, ended: Ended) -> Error {
+        match (ended, self.face) {
+            (Ended::Cancelled, _) => crate::sync::ended(ended, ""),
+            (_, Face::Queue) => Error::new(Status::Full, "the queue is full"),
+            (_, Face::Connection) => Error::new(Status::Timeout, "the other end does not receive, and the connection is full"),
+        }
+    }
+
+    #[cold]
+    pub(super) fn empty(&self, ended: Ended) -> Error {
+        match (ended, self.face) {
+            (Ended::Cancelled, _) => crate::sync::ended(ended, ""),
+            (_, Face::Queue) => Error::new(Status::Empty, "the queue is empty"),
+            (_, Face::Connection) => Error::new(Status::Timeout, "no message has come"),
+        }
+    }
+}

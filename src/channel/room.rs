@@ -1,0 +1,255 @@
+//! Room: whether a message may be put into a bounded channel, what is reserved of it, and what is dropped for it.
+//!
+//! A reservation in a bounded queue is a record in a table beside the queue: owner word and length. The store of the
+//! owner makes it, that of 0 ends it; a dead owner's counts no more. So killed between any two stores, there is either
+//! a reservation or none, and nobody needs to settle it. The table is written under the turn of those who put.
+
+use super::account::unfinished;
+use super::port::Port;
+use super::ring::{Found, Position, Ring};
+use super::settle::replace_part;
+use super::store::Store;
+use super::words::{rule, Load, Turn, Words, UNBOUNDED};
+use crate::arena::held::kind;
+use crate::arena::layout::shared;
+use crate::arena::{event, Arena, Block, BlockRef, Owner};
+use crate::error::{Error, Result, Status};
+use crate::fault;
+use crate::sys::clock::Deadline;
+use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
+
+const FIRST: u64 = 7;
+
+#[repr(C)]
+#[derive(Debug)]
+struct Reserved {
+    owner: AtomicU32,
+    pad: AtomicU32,
+    length: AtomicU64,
+}
+
+shared!(Reserved);
+
+fn table(arena: &'static Arena, words: &Words) -> &'static [Reserved] {
+    let block = BlockRef::from_bits(words.reservations.load(Ordering::Acquire));
+    if block.is_none() {
+        return &[];
+    }
+    arena.slice_at(arena.data_offset(block), arena.room_of(block) as usize / size_of::<Reserved>())
+}
+
+/// What the living have reserved.
+fn reserved(arena: &'static Arena, words: &Words) -> Load {
+    let mut load = Load::default();
+    for record in table(arena, words) {
+        let owner = record.owner.load(Ordering::Acquire);
+        if owner != 0 && !arena.is_dead(Owner::of_word(owner)) {
+            load.messages += 1;
+            load.bytes = load.bytes.saturating_add(record.length.load(Ordering::Relaxed));
+        }
+    }
+    load
+}
+
+/// Looks by system calls at those who have reserved something. True if one of them has died.
+fn investigate(arena: &'static Arena, words: &Words) -> bool {
+    let owners = table(arena, words).iter().map(|record| record.owner.load(Ordering::Acquire));
+    let others = owners.filter(|owner| *owner != 0 && *owner != arena.me().bits());
+    others.fold(false, |found, owner| arena.investigate(Owner::of_word(owner)) || found)
+}
+
+/// Whether a message of this length may be put, or fail for good, as far as can be told without a turn.
+pub(super) fn is_writable(arena: &'static Arena, words: &Words, length: u64) -> bool {
+    if words.is_closed() || !words.is(rule::BOUNDED) {
+        return true;
+    }
+    let load = Load { messages: words.len(), bytes: words.bytes() };
+    fits(words, load, reserved(arena, words), length)
+}
+
+fn fits(words: &Words, load: Load, reserved: Load, length: u64) -> bool {
+    let plan = words.plan();
+    let count = load.messages.saturating_add(reserved.messages);
+    let bytes = load.bytes.saturating_add(reserved.bytes).saturating_add(length);
+    let alone = count == 0 && words.is(rule::ONE_ANYWAY);
+    (plan.bound == UNBOUNDED || count < plan.bound) && (!words.is(rule::BYTES) || bytes <= plan.most_bytes || alone)
+}
+
+impl Port<'_> {
+    /// A message that can never be put is refused at once.
+    pub(super) fn check_length(&self, length: u64) -> Result<()> {
+        let most = self.words.plan().most_bytes;
+        if self.words.is(rule::BYTES) && !self.words.is(rule::ONE_ANYWAY) && length > most {
+            let text = format!("the message has {length} bytes, and the queue holds {most} at most");
+            return Err(Error::new(Status::TooLarge, text));
+        }
+        Ok(())
+    }
+
+    /// Whether a message of this length may be put. The caller has the turn of those who put.
+    #[inline(always)]
+    pub(super) fn has_room(&self, length: u64) -> bool {
+        !self.words.is(rule::BOUNDED) || self.has_room_bounded(length)
+    }
+
+    #[inline(never)]
+    fn has_room_bounded(&self, length: u64) -> bool {
+        let words = self.words;
+        if !words.is(rule::BYTES | rule::STORE) {
+            return self.has_place_at(words.tail.position());
+        }
+        let load = Load { messages: words.len(), bytes: words.bytes() };
+        fits(words, load, reserved(self.arena, words), length)
+    }
+
+    /// Whether a bounded ring has a place for a message at `tail`, before which some may not yet be committed.
+    pub(super) fn has_place_at(&self, tail: Position) -> bool {
+        let words = self.words;
+        let taken = match words.reservations.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => reserved(self.arena, words).messages,
+        };
+        let bound = words.bound.load(Ordering::Relaxed).saturating_sub(taken);
+        let below = |head: Position| tail.ordinal().wrapping_sub(head.ordinal()) < bound;
+        below(words.tail.seen()) || below(words.tail.look(&words.head))
+    }
+
+    /// After a while of waiting for room: those who have reserved some may have died.
+    pub(super) fn look_after_reservers(&self) {
+        if investigate(self.arena, self.words) {
+            self.arena.settle_pending();
+        }
+    }
+
+    /// Reserves room for a message of this length, which the caller has found to be there: the number of the record.
+    pub(super) fn note_reservation(&self, _turn: &Turn<'_>, length: u64) -> Result<u32> {
+        let vacant = || {
+            let gone = |owner: u32| owner == 0 || self.arena.is_dead(Owner::of_word(owner));
+            table(self.arena, self.words).iter().position(|r| gone(r.owner.load(Ordering::Acquire)))
+        };
+        let number = match vacant() {
+            Some(number) => number,
+            None => {
+                self.grow_reservations()?;
+                vacant().ok_or_else(|| Error::internal("a table of reservations has no room"))?
+            }
+        };
+        let record = &table(self.arena, self.words)[number];
+        record.owner.store(0, Ordering::Relaxed);
+        record.length.store(length, Ordering::Relaxed);
+        fault!("queue.reserve:noting");
+        record.owner.store(self.arena.me().bits(), Ordering::Release);
+        fault!("queue.reserve:noted");
+        Ok(number as u32)
+    }
+
+    fn grow_reservations(&self) -> Result<()> {
+        let old = table(self.arena, self.words);
+        let bytes = (2 * old.len() as u64).max(FIRST) * size_of::<Reserved>() as u64;
+        let block = self.arena.allocate(bytes, false)?;
+        let start = self.arena.data_offset(block.reference());
+        self.arena.zero(start, self.arena.room_of(block.reference()));
+        for (number, record) in old.iter().enumerate() {
+            let new: &Reserved = self.arena.at(start + (number * size_of::<Reserved>()) as u64);
+            new.length.store(record.length.load(Ordering::Relaxed), Ordering::Relaxed);
+            new.owner.store(record.owner.load(Ordering::Acquire), Ordering::Relaxed);
+        }
+        replace_part(self.arena, &self.words.reservations, block);
+        Ok(())
+    }
+
+    /// Ends a reservation of this process. The caller has the turn of those who put.
+    pub(super) fn end_reservation(&self, _turn: &Turn<'_>, number: u32) {
+        if let Some(record) = table(self.arena, self.words).get(number as usize) {
+            if record.owner.load(Ordering::Relaxed) == self.arena.me().bits() {
+                record.owner.store(0, Ordering::Release);
+                fault!("queue.reserve:ended");
+            }
+        }
+    }
+
+    /// Drops the oldest messages until one of this length may be put. False if there is nothing to drop, since others
+    /// have reserved all the room. The caller has the turn of those who put.
+    #[cold]
+    pub(super) fn drop_until_room(&self, turn: &Turn<'_>, length: u64, deadline: Deadline) -> Result<bool> {
+        while !self.has_room(length) {
+            let dropped = if self.words.is(rule::STORE) {
+                self.drop_stored(turn)?
+            } else {
+                self.drop_in_ring(&self.get_turn(deadline).map_err(|_| {
+                    Error::new(Status::Full, "the queue is full, and somebody who takes its oldest message is stopped")
+                })?)?
+            };
+            if !dropped {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Drops the first message of a ring. The caller has the head's turn as well.
+    fn drop_in_ring(&self, turn: &Turn<'_>) -> Result<bool> {
+        let words = self.words;
+        let head = words.head.position();
+        if head == words.head.look(&words.tail) {
+            return Ok(false);
+        }
+        let ring = Ring::of(self.arena, BlockRef::from_bits(words.ring.load(Ordering::Acquire)))
+            .ok_or_else(|| Error::internal("a queue has messages but no ring"))?;
+        let (found, next) = ring.read(head)?;
+        let block = match found {
+            Found::Bytes(..) => BlockRef::NONE,
+            Found::Block(block, _) => block,
+        };
+        self.drop_message(turn, block, head.0, || {
+            if words.is(rule::BYTES) {
+                words.head.count_bytes(head, found.len() as u64);
+            }
+            words.head.advance(next);
+        })?;
+        Ok(true)
+    }
+
+    fn drop_stored(&self, turn: &Turn<'_>) -> Result<bool> {
+        let Some(store) = Store::of(self.arena, self.words, Some(turn)) else { return Ok(false) };
+        let Some(oldest) = store.oldest() else { return Ok(false) };
+        self.drop_message(turn, oldest.block, oldest.at(), || store.drop_message(&oldest))?;
+        Ok(true)
+    }
+
+    /// Takes a message, by `commit`, and tells it to be done, so that nobody joins for it.
+    fn drop_message(
+        &self,
+        turn: &Turn<'_>,
+        block: BlockRef,
+        at: u64,
+        commit: impl FnOnce(),
+    ) -> Result<()> {
+        let record = self.record(turn)?;
+        let held = match block.is_none() {
+            true => None,
+            false => Some(self.arena.new_entry(block)?),
+        };
+        if let Some(index) = held {
+            let words = self.arena.offset_of(self.words);
+            self.arena.my_entry(index).turn(kind::QUEUE_TAKE, words, at);
+        }
+        if let Some(record) = record {
+            record.begin(1, at);
+        }
+        fault!("queue.drop:noted");
+        commit();
+        fault!("queue.drop:dropped");
+        if let Some(record) = record {
+            self.ledger(turn).end_drop(record);
+        }
+        if let Some(index) = held {
+            self.arena.my_entry(index).become_kind(kind::PRIVATE);
+            drop(Block::adopt(self.arena, block, index));
+        }
+        if unfinished(self.words) == 0 {
+            event::notify(&self.words.events.done, u32::MAX);
+        }
+        Ok(())
+    }
+}
