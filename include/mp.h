@@ -208,19 +208,22 @@
 /** First in, first out. */
 #define MP_QUEUE_FIFO 0
 
-/** Last in, first out. Not built yet: `MP_ERR_UNSUPPORTED`. */
+/** Last in, first out. */
 #define MP_QUEUE_LIFO 1
 
-/** Lowest priority number first. Not built yet: `MP_ERR_UNSUPPORTED`. */
+/** Lowest priority number first; equals in the order in which they were put. See `mp_queue_put_priority`. */
 #define MP_QUEUE_PRIORITY 2
 
 /** A put into a full queue waits. */
 #define MP_OVERFLOW_WAIT 0
 
-/** A put into a full queue fails at once. Not built yet: `MP_ERR_UNSUPPORTED`. */
+/** A put into a full queue answers `MP_ERR_FULL` at once, whatever its timeout. */
 #define MP_OVERFLOW_FAIL 1
 
-/** A put into a full queue drops its oldest message. Not built yet: `MP_ERR_UNSUPPORTED`. */
+/**
+ * A put into a full queue drops the oldest messages until there is room: those that were put first, in a priority queue
+ * too. What is dropped counts as done, see `mp_queue_join`. A put waits only where others have reserved all the room.
+ */
 #define MP_OVERFLOW_DROP_OLDEST 2
 
 /** With a recursive lock: its owner, a thread, may acquire it again, and only the owner may release it. */
@@ -328,6 +331,12 @@ typedef struct mp_process mp_process;
  * it.
  */
 typedef struct mp_queue mp_queue;
+
+/**
+ * Room for one message in a queue, and the memory in which it is written: see `mp_queue_reserve`. It belongs to the
+ * process that made it. *Threads*: thread-compatible.
+ */
+typedef struct mp_reservation mp_reservation;
 
 /**
  * The result of one submission: one item, or as many as were mapped. *Threads*: thread-safe. *Processes*: it
@@ -450,13 +459,17 @@ typedef struct mp_queue_options {
     int32_t kind;
     /** The largest number of messages; 0 (the default) and less is unbounded. */
     int64_t maxsize;
-    /** The largest number of bytes, 0 (the default) is unbounded. Not built yet: `MP_ERR_UNSUPPORTED`. */
+    /**
+     * The largest number of bytes in all messages together; 0 (the default) is unbounded. A longer message is refused
+     * with `MP_ERR_TOO_LARGE`.
+     */
     uint64_t max_bytes;
     /** `MP_OVERFLOW_WAIT` (the default) or another policy. */
     int32_t overflow;
     /**
-     * Whether messages come back whose taker died before it acknowledged them. Not built yet:
-     * `MP_ERR_UNSUPPORTED`.
+     * Whether messages come back whose taker died before it acknowledged them by `mp_queue_ack`: in their old place,
+     * for another taker. So a message may be worked on twice, but is not lost. Such a queue hands out copies, in
+     * buffers only: the calls with `_into` answer `MP_ERR_UNSUPPORTED`.
      */
     bool redeliver;
 } mp_queue_options;
@@ -1405,16 +1418,16 @@ MP_API mp_status mp_queue_options_defaults(mp_queue_options *options, size_t siz
 /**
  * Makes an empty queue. NULL options mean the defaults: unbounded, first in first out.
  *
- * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_UNSUPPORTED` for an option that is not built yet, naming it;
- * `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees the handle with `mp_queue_free`.
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`, naming the field; `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees the handle with `mp_queue_free`.
  */
 MP_API mp_status mp_queue_new(const mp_queue_options *options, mp_queue **out);
 
 /**
- * Puts a copy of `len` bytes at the end of the queue, waiting for room for `timeout` nanoseconds at the longest.
+ * Puts a copy of `len` bytes into the queue, waiting for room for `timeout` nanoseconds at the longest. In a priority
+ * queue its priority is 0. When it returns the message is there for every getter, whatever becomes of this process.
  *
- * *Returns* `MP_OK`; `MP_ERR_FULL` if there was no room in time; `MP_ERR_CLOSED`; `MP_ERR_CANCELLED`;
- * `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. On failure nothing was put.
+ * *Returns* `MP_OK`; `MP_ERR_FULL` if there was no room in time; `MP_ERR_CLOSED`; `MP_ERR_TOO_LARGE` if it is longer
+ * than the queue's `max_bytes`; `MP_ERR_CANCELLED`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. On failure nothing was put.
  */
 MP_API mp_status mp_queue_put(mp_queue *queue, const void *data, size_t len, int64_t timeout);
 
@@ -1437,11 +1450,58 @@ MP_API mp_status mp_queue_get(mp_queue *queue, int64_t timeout, mp_buffer **out)
 MP_API mp_status mp_queue_get_into(mp_queue *queue, void *buf, size_t cap, size_t *len, int64_t timeout);
 
 /**
+ * Puts a copy of `len` bytes with a priority: the lowest leaves first, equals in the order in which they were put.
+ *
+ * *Returns* as `mp_queue_put`, and `MP_ERR_UNSUPPORTED` if the queue is not of the kind `MP_QUEUE_PRIORITY`.
+ */
+MP_API mp_status mp_queue_put_priority(mp_queue *queue, int64_t priority, const void *data, size_t len,
+    int64_t timeout);
+
+/**
+ * Hands a buffer on: the getter's buffer is its memory, not a copy, if it is in shared memory and nobody else has it (a
+ * forked child may), and longer than a kilobyte. In a priority queue its priority is 0.
+ *
+ * *Returns* as `mp_queue_put`. *Ownership*: on success the buffer is consumed, and its handle no longer one; on failure
+ * it stays the caller's.
+ */
+MP_API mp_status mp_queue_put_buffer(mp_queue *queue, mp_buffer *buffer, int64_t timeout);
+
+/**
  * How many messages are in the queue at this moment.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a process that has no part in the arena.
  */
 MP_API mp_status mp_queue_size(const mp_queue *queue, size_t *size);
+
+/**
+ * Tells that one of the messages that were taken is done: whoever joins the queue waits until that was told of all. It
+ * is for a message of this process if it has such, else for any. In a queue that redelivers `mp_queue_ack` tells it;
+ * there this call, before or after the other, is allowed and changes nothing.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_OVERFLOW` if no message is unfinished; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`;
+ * `MP_ERR_STATE` in a process that has no part in the arena.
+ */
+MP_API mp_status mp_queue_task_done(mp_queue *queue);
+
+/**
+ * Acknowledges a message that was got from a queue that redelivers: it is done, and does not come back. The buffer
+ * stays the caller's; if it is freed without this, the message comes back when this process has ended.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_UNSUPPORTED` if the queue does not redeliver; `MP_ERR_INVALID` if the buffer was not got
+ * from it; `MP_ERR_STATE` if the message was acknowledged before, or went back when its taker died;
+ * `MP_ERR_NO_MEMORY`.
+ */
+MP_API mp_status mp_queue_ack(mp_queue *queue, const mp_buffer *buffer);
+
+/**
+ * Waits until every message that was put into the queue is done, for `timeout` nanoseconds at the longest. A message
+ * is done when `mp_queue_task_done` was called for it, when it was dropped, or when a process that took it has died;
+ * if the queue redelivers, when it was acknowledged.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a process that has no
+ * part in the arena.
+ */
+MP_API mp_status mp_queue_join(mp_queue *queue, int64_t timeout);
 
 /**
  * Closes the queue for all processes: puts answer `MP_ERR_CLOSED` at once, gets drain it and then answer that too,
@@ -2314,6 +2374,73 @@ MP_API mp_status mp_cancel_use(mp_cancel *cancel);
  * *Threads*: thread-safe, but no other call may be using the handle, `mp_cancel_fire` in a signal handler included.
  */
 MP_API void mp_cancel_free(mp_cancel *cancel);
+
+/**
+ * Puts copies of `n` messages, in this order, waiting for room for `timeout` nanoseconds at the longest, and writes how
+ * many were put into `*done`. Nobody else's messages come between those that there is room for at once. Much cheaper
+ * for each message than `mp_queue_put`.
+ *
+ * *Returns* as `mp_queue_put`. After a failure the first `*done` messages are in the queue, and no other.
+ */
+MP_API mp_status mp_queue_put_many(mp_queue *queue, const mp_slice *messages, size_t n, int64_t timeout,
+    size_t *done);
+
+/**
+ * Waits for a message for `timeout` nanoseconds at the longest, then takes what is there, at most `cap` messages: their
+ * buffers go into `out[0]` and on, and how many there are into `*n`.
+ *
+ * *Returns* as `mp_queue_get`; `MP_ERR_INVALID` also if `cap` is 0. On failure nothing was taken, and `*n` is 0.
+ * *Ownership*: the caller frees each buffer with `mp_buffer_free`.
+ */
+MP_API mp_status mp_queue_get_many(mp_queue *queue, mp_buffer **out, size_t cap, int64_t timeout, size_t *n);
+
+/**
+ * Waits for a message for `timeout` nanoseconds at the longest, then copies what is there into `buf`, which has room for
+ * `cap` bytes: at most `max` messages, as many as fit, one directly behind the other. `out[0]` and on say where each
+ * lies in `buf` and how long it is, and `*n` how many there are. Messages of one size are aligned as `buf` and the
+ * size are. Much cheaper for each message than `mp_queue_get_into`.
+ *
+ * *Returns* as `mp_queue_get_into`; `MP_ERR_TOO_LARGE` if not even the first fits: then it stays, and `out[0].len` says
+ * how many bytes are needed, with a NULL `data`. `MP_ERR_INVALID` also if `max` is 0. On failure `*n` is 0.
+ */
+MP_API mp_status mp_queue_get_many_into(mp_queue *queue, void *buf, size_t cap, mp_slice *out, size_t max,
+    int64_t timeout, size_t *n);
+
+/**
+ * Reserves room in the queue for a message of `len` bytes, and the memory for it, waiting for `timeout` nanoseconds at
+ * the longest. The message is written at `*data`, which is aligned as a buffer's is, with undefined contents at first; the
+ * getter's buffer is that very memory, if it is longer than a kilobyte. Order and visibility come from the commit. A
+ * process that dies before it leaves nothing behind.
+ *
+ * *Returns* as `mp_queue_put`. *Ownership*: `*reservation` is to be ended by `mp_queue_commit`, `mp_queue_commit_len` or
+ * `mp_queue_abandon`. *Lifetime* of `*data`: until then.
+ */
+MP_API mp_status mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout, void **data,
+    mp_reservation **reservation);
+
+/**
+ * Puts the whole message that was reserved.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_CLOSED` if the queue was closed meanwhile; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` in another
+ * process than the one that reserved; `MP_ERR_INVALID`. On failure nothing was put. *Ownership*: the reservation has
+ * ended, whatever this answers.
+ */
+MP_API mp_status mp_queue_commit(mp_reservation *reservation);
+
+/**
+ * Puts the first `len` bytes of the message that was reserved.
+ *
+ * *Returns* as `mp_queue_commit`, and `MP_ERR_INVALID` if fewer were reserved. *Ownership*: the reservation has ended,
+ * whatever this answers.
+ */
+MP_API mp_status mp_queue_commit_len(mp_reservation *reservation, size_t len);
+
+/**
+ * Gives back what was reserved. NULL is nothing.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`.
+ */
+MP_API mp_status mp_queue_abandon(mp_reservation *reservation);
 
 /**
  * Keeps the object of a token alive without any handle, until `mp_token_drop`: for a token in flight, which may be

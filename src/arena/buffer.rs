@@ -69,7 +69,11 @@ impl Buffer {
     pub fn copy_of(bytes: &[u8]) -> Result<Buffer> {
         let mut buffer = match bytes.len() {
             0..=SMALL => Buffer::small(bytes.len()),
-            length => Buffer { home: Home::Arena(Arena::get()?.allocate(length as u64, true)?), length, origin: None },
+            length => Buffer {
+                home: Home::Arena(Arena::get()?.allocate(length as u64, true)?),
+                length,
+                origin: None,
+            },
         };
         buffer.bytes_mut().copy_from_slice(bytes);
         Ok(buffer)

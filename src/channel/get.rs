@@ -118,7 +118,9 @@ impl Taking<'_> {
         let arena = self.port.arena;
         let (offset, length) = match self.found {
             Found::Bytes(offset, length) => (offset, length as u64),
-            Found::Block(block, length) if length <= arena.room_of(block) => (arena.data_offset(block), length),
+            Found::Block(block, length) if length <= arena.room_of(block) => {
+                (arena.data_offset(block), length)
+            }
             Found::Block(..) => return Err(Error::internal("a message is longer than its block")),
         };
         let mut buffer = Buffer::copy_in(arena, offset, length as usize)?;
@@ -173,11 +175,7 @@ impl Port<'_> {
 
     /// Waits for the next message and takes it under the head's turn.
     #[inline(always)]
-    fn with_next<T>(
-        &self,
-        deadline: Deadline,
-        mut take: impl FnMut(Taking<'_>) -> Result<T>,
-    ) -> Result<T> {
+    fn with_next<T>(&self, deadline: Deadline, mut take: impl FnMut(Taking<'_>) -> Result<T>) -> Result<T> {
         match self.try_get(deadline, &mut take)? {
             Some(taken) => Ok(taken),
             None => self.await_message(deadline, || self.try_get(deadline, &mut take)),

@@ -66,7 +66,9 @@ impl Port<'_> {
     pub(super) fn drained(&self) -> Error {
         match self.face {
             Face::Queue => self.closed(),
-            Face::Connection => Error::new(Status::End, "the connection's other end has gone, and all it sent is received"),
+            Face::Connection => {
+                Error::new(Status::End, "the connection's other end has gone, and all it sent is received")
+            }
         }
     }
 
@@ -75,7 +77,9 @@ impl Port<'_> {
         match (ended, self.face) {
             (Ended::Cancelled, _) => crate::sync::ended(ended, ""),
             (_, Face::Queue) => Error::new(Status::Full, "the queue is full"),
-            (_, Face::Connection) => Error::new(Status::Timeout, "the other end does not receive, and the connection is full"),
+            (_, Face::Connection) => {
+                Error::new(Status::Timeout, "the other end does not receive, and the connection is full")
+            }
         }
     }
 

@@ -209,7 +209,12 @@ impl Port<'_> {
 
     /// The ring, grown if the message does not fit. The caller has the tail's turn.
     #[inline(always)]
-    pub(super) fn room_in_ring(&self, tail: Position, body: Body<'_>, deadline: Deadline) -> Result<Ring<'static>> {
+    pub(super) fn room_in_ring(
+        &self,
+        tail: Position,
+        body: Body<'_>,
+        deadline: Deadline,
+    ) -> Result<Ring<'static>> {
         let words = self.words;
         let ring = Ring::of(self.arena, BlockRef::from_bits(words.ring.load(Ordering::Acquire)));
         match ring {

@@ -32,8 +32,7 @@ impl Queue {
         let queue = self.again()?;
         let block = port.arena.allocate((length as u64).max(1), false)?;
         let home = port.arena.me().bits();
-        let reservation =
-            |number| Reservation { queue, block: Some(block), length, number, home };
+        let reservation = |number| Reservation { queue, block: Some(block), length, number, home };
         if !port.words.is(rule::BOUNDED) {
             return Ok(reservation(None));
         }
@@ -66,7 +65,9 @@ impl Reservation {
             let text = format!("{length} bytes are to be put, of {} that were reserved", self.length);
             return Err(Error::invalid(text));
         }
-        let Some(block) = self.block.take() else { return Err(Error::internal("a reservation without memory")) };
+        let Some(block) = self.block.take() else {
+            return Err(Error::internal("a reservation without memory"));
+        };
         let port = self.queue.port()?;
         let number = self.number;
         if length <= port.most_inline().min(SMALL) {

@@ -72,7 +72,8 @@ fn fits(words: &Words, load: Load, reserved: Load, length: u64) -> bool {
     let count = load.messages.saturating_add(reserved.messages);
     let bytes = load.bytes.saturating_add(reserved.bytes).saturating_add(length);
     let alone = count == 0 && words.is(rule::ONE_ANYWAY);
-    (plan.bound == UNBOUNDED || count < plan.bound) && (!words.is(rule::BYTES) || bytes <= plan.most_bytes || alone)
+    (plan.bound == UNBOUNDED || count < plan.bound)
+        && (!words.is(rule::BYTES) || bytes <= plan.most_bytes || alone)
 }
 
 impl Port<'_> {
@@ -177,7 +178,10 @@ impl Port<'_> {
                 self.drop_stored(turn)?
             } else {
                 self.drop_in_ring(&self.get_turn(deadline).map_err(|_| {
-                    Error::new(Status::Full, "the queue is full, and somebody who takes its oldest message is stopped")
+                    Error::new(
+                        Status::Full,
+                        "the queue is full, and somebody who takes its oldest message is stopped",
+                    )
                 })?)?
             };
             if !dropped {
@@ -218,13 +222,7 @@ impl Port<'_> {
     }
 
     /// Takes a message, by `commit`, and tells it to be done, so that nobody joins for it.
-    fn drop_message(
-        &self,
-        turn: &Turn<'_>,
-        block: BlockRef,
-        at: u64,
-        commit: impl FnOnce(),
-    ) -> Result<()> {
+    fn drop_message(&self, turn: &Turn<'_>, block: BlockRef, at: u64, commit: impl FnOnce()) -> Result<()> {
         let record = self.record(turn)?;
         let held = match block.is_none() {
             true => None,

@@ -265,9 +265,17 @@ impl<'a> Store<'a> {
         let tagged = |tag: u64| (0..self.capacity()).filter(move |slot| self.state(*slot) & TAG == tag);
         let mut full: Vec<u32> = tagged(FULL).collect();
         if self.is_stack() {
-            full.sort_unstable_by(|a, b| (sequence(self.state(*a)).wrapping_sub(sequence(self.state(*b))) as i32).cmp(&0));
+            full.sort_unstable_by(|a, b| {
+                (sequence(self.state(*a)).wrapping_sub(sequence(self.state(*b))) as i32).cmp(&0)
+            });
         } else {
-            full.sort_unstable_by(|a, b| if self.precedes(*a, *b) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater });
+            full.sort_unstable_by(|a, b| {
+                if self.precedes(*a, *b) {
+                    std::cmp::Ordering::Less
+                } else {
+                    std::cmp::Ordering::Greater
+                }
+            });
         }
         let taken: Vec<u32> = tagged(TAKEN).collect();
         let free = tagged(FREE).chain(tagged(TAG));
@@ -509,4 +517,3 @@ impl<'a> Store<'a> {
         }
     }
 }
-

@@ -173,17 +173,46 @@ pub unsafe fn take<H: Handle>(handle: *mut H, name: &str) -> Result<Option<Box<H
     if handle.is_null() {
         return Ok(None);
     }
+    // SAFETY: the contract is the same.
+    let (lent, core) = unsafe { lend(handle, name) }?;
+    lent.end();
+    Ok(Some(core))
+}
+
+/// A handle whose core is out, for a call that ends it or gives it back.
+pub struct Lent<H: Handle> {
+    cell: &'static Cell,
+    handle: *mut H,
+}
+
+impl<H: Handle> Lent<H> {
+    /// The handle has ended.
+    pub fn end(self) {
+        self.cell.freed.store(HAND.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.cell.kind.store(Kind::Free as u32, Ordering::Release);
+        LIVE.fetch_sub(1, Ordering::Relaxed);
+        heap::release(self.handle);
+    }
+
+    /// The handle stands for this core, as it did before.
+    pub fn give_back(self, core: Box<H::Core>) {
+        self.cell.core.store(Box::into_raw(core).cast(), Ordering::Relaxed);
+        self.cell.kind.store(H::KIND as u32, Ordering::Release);
+    }
+}
+
+/// Takes the core out of a handle, which is none until it is [given back](Lent::give_back).
+///
+/// # Safety
+/// No other call is using the handle.
+pub unsafe fn lend<H: Handle>(handle: *mut H, name: &str) -> Result<(Lent<H>, Box<H::Core>)> {
     let kind = H::KIND as u32;
     let cell = find(handle)
         .filter(|c| c.kind.compare_exchange(kind, BUSY, Ordering::AcqRel, Ordering::Relaxed).is_ok())
         .ok_or_else(|| refuse(handle, name))?;
     let core = cell.core.swap(std::ptr::null_mut(), Ordering::Relaxed);
-    cell.freed.store(HAND.load(Ordering::Relaxed), Ordering::Relaxed);
-    cell.kind.store(Kind::Free as u32, Ordering::Release);
-    LIVE.fetch_sub(1, Ordering::Relaxed);
-    heap::release(handle);
-    // SAFETY: the core came from a Box of this type in `create`, and the exchange gave it to this thread alone.
-    Ok(Some(unsafe { Box::from_raw(core.cast()) }))
+    // SAFETY: the core came from a Box of this type in `fill`, and the exchange gave it to this thread alone.
+    Ok((Lent { cell, handle }, unsafe { Box::from_raw(core.cast()) }))
 }
 
 /// The body of every `mp_X_free`.

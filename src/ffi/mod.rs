@@ -21,6 +21,7 @@ pub mod cancel;
 pub mod condition;
 pub mod event;
 pub mod lock;
+pub mod many;
 pub mod memory;
 pub mod named;
 pub mod pool;

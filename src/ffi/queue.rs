@@ -27,16 +27,17 @@ impl Handle for mp_queue {
 
 /// First in, first out.
 pub const MP_QUEUE_FIFO: i32 = 0;
-/// Last in, first out. Not built yet: `MP_ERR_UNSUPPORTED`.
+/// Last in, first out.
 pub const MP_QUEUE_LIFO: i32 = 1;
-/// Lowest priority number first. Not built yet: `MP_ERR_UNSUPPORTED`.
+/// Lowest priority number first; equals in the order in which they were put. See `mp_queue_put_priority`.
 pub const MP_QUEUE_PRIORITY: i32 = 2;
 
 /// A put into a full queue waits.
 pub const MP_OVERFLOW_WAIT: i32 = 0;
-/// A put into a full queue fails at once. Not built yet: `MP_ERR_UNSUPPORTED`.
+/// A put into a full queue answers `MP_ERR_FULL` at once, whatever its timeout.
 pub const MP_OVERFLOW_FAIL: i32 = 1;
-/// A put into a full queue drops its oldest message. Not built yet: `MP_ERR_UNSUPPORTED`.
+/// A put into a full queue drops the oldest messages until there is room: those that were put first, in a priority queue
+/// too. What is dropped counts as done, see `mp_queue_join`. A put waits only where others have reserved all the room.
 pub const MP_OVERFLOW_DROP_OLDEST: i32 = 2;
 
 /// How a queue is made. Set up by `mp_queue_options_init`.
@@ -49,12 +50,14 @@ pub struct mp_queue_options {
     pub kind: i32,
     /// The largest number of messages; 0 (the default) and less is unbounded.
     pub maxsize: i64,
-    /// The largest number of bytes, 0 (the default) is unbounded. Not built yet: `MP_ERR_UNSUPPORTED`.
+    /// The largest number of bytes in all messages together; 0 (the default) is unbounded. A longer message is refused
+    /// with `MP_ERR_TOO_LARGE`.
     pub max_bytes: u64,
     /// `MP_OVERFLOW_WAIT` (the default) or another policy.
     pub overflow: i32,
-    /// Whether messages come back whose taker died before it acknowledged them. Not built yet:
-    /// `MP_ERR_UNSUPPORTED`.
+    /// Whether messages come back whose taker died before it acknowledged them by `mp_queue_ack`: in their old place,
+    /// for another taker. So a message may be worked on twice, but is not lost. Such a queue hands out copies, in
+    /// buffers only: the calls with `_into` answer `MP_ERR_UNSUPPORTED`.
     pub redeliver: mp_bool,
 }
 
@@ -101,8 +104,7 @@ pub unsafe extern "C" fn mp_queue_options_defaults(options: *mut mp_queue_option
 
 /// Makes an empty queue. NULL options mean the defaults: unbounded, first in first out.
 ///
-/// *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_UNSUPPORTED` for an option that is not built yet, naming it;
-/// `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees the handle with `mp_queue_free`.
+/// *Returns* `MP_OK`; `MP_ERR_INVALID`, naming the field; `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees the handle with `mp_queue_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_queue_new(
     options: *const mp_queue_options,
@@ -112,10 +114,11 @@ pub unsafe extern "C" fn mp_queue_new(
     unsafe { guard_new(out, || handle::create(Queue::new(&core_options(&options::read(options)?)?)?)) }
 }
 
-/// Puts a copy of `len` bytes at the end of the queue, waiting for room for `timeout` nanoseconds at the longest.
+/// Puts a copy of `len` bytes into the queue, waiting for room for `timeout` nanoseconds at the longest. In a priority
+/// queue its priority is 0. When it returns the message is there for every getter, whatever becomes of this process.
 ///
-/// *Returns* `MP_OK`; `MP_ERR_FULL` if there was no room in time; `MP_ERR_CLOSED`; `MP_ERR_CANCELLED`;
-/// `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. On failure nothing was put.
+/// *Returns* `MP_OK`; `MP_ERR_FULL` if there was no room in time; `MP_ERR_CLOSED`; `MP_ERR_TOO_LARGE` if it is longer
+/// than the queue's `max_bytes`; `MP_ERR_CANCELLED`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`. On failure nothing was put.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_queue_put(
     queue: *mut mp_queue,
@@ -176,6 +179,52 @@ pub unsafe extern "C" fn mp_queue_get_into(
     })
 }
 
+/// Puts a copy of `len` bytes with a priority: the lowest leaves first, equals in the order in which they were put.
+///
+/// *Returns* as `mp_queue_put`, and `MP_ERR_UNSUPPORTED` if the queue is not of the kind `MP_QUEUE_PRIORITY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_put_priority(
+    queue: *mut mp_queue,
+    priority: i64,
+    data: *const c_void,
+    len: usize,
+    timeout: i64,
+) -> mp_status {
+    guard(|| {
+        // SAFETY: the handle is not freed meanwhile, and data has len bytes, as the header asks.
+        let (queue, bytes) = unsafe { (handle::get(queue, "queue")?, types::bytes(data, len, "data")?) };
+        queue.put_priority(priority, bytes, Deadline::after(timeout))
+    })
+}
+
+/// Hands a buffer on: the getter's buffer is its memory, not a copy, if it is in shared memory and nobody else has it (a
+/// forked child may), and longer than a kilobyte. In a priority queue its priority is 0.
+///
+/// *Returns* as `mp_queue_put`. *Ownership*: on success the buffer is consumed, and its handle no longer one; on failure
+/// it stays the caller's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_put_buffer(
+    queue: *mut mp_queue,
+    buffer: *mut mp_buffer,
+    timeout: i64,
+) -> mp_status {
+    guard(|| {
+        // SAFETY: the queue's handle is not freed meanwhile; nobody else uses the buffer, which the call may consume.
+        let (queue, (lent, core)) =
+            unsafe { (handle::get(queue, "queue")?, handle::lend(buffer, "buffer")?) };
+        match queue.put_buffer(*core, Deadline::after(timeout)) {
+            Ok(()) => {
+                lent.end();
+                Ok(())
+            }
+            Err((error, core)) => {
+                lent.give_back(Box::new(core));
+                Err(error)
+            }
+        }
+    })
+}
+
 /// How many messages are in the queue at this moment.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a process that has no part in the arena.
@@ -187,6 +236,45 @@ pub unsafe extern "C" fn mp_queue_size(queue: *const mp_queue, size: *mut usize)
         out.set(queue.size()?);
         Ok(())
     })
+}
+
+/// Tells that one of the messages that were taken is done: whoever joins the queue waits until that was told of all. It
+/// is for a message of this process if it has such, else for any. In a queue that redelivers `mp_queue_ack` tells it;
+/// there this call, before or after the other, is allowed and changes nothing.
+///
+/// *Returns* `MP_OK`; `MP_ERR_OVERFLOW` if no message is unfinished; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`;
+/// `MP_ERR_STATE` in a process that has no part in the arena.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_task_done(queue: *mut mp_queue) -> mp_status {
+    // SAFETY: the handle is not freed meanwhile.
+    guard(|| unsafe { handle::get(queue, "queue") }?.task_done())
+}
+
+/// Acknowledges a message that was got from a queue that redelivers: it is done, and does not come back. The buffer
+/// stays the caller's; if it is freed without this, the message comes back when this process has ended.
+///
+/// *Returns* `MP_OK`; `MP_ERR_UNSUPPORTED` if the queue does not redeliver; `MP_ERR_INVALID` if the buffer was not got
+/// from it; `MP_ERR_STATE` if the message was acknowledged before, or went back when its taker died;
+/// `MP_ERR_NO_MEMORY`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_ack(queue: *mut mp_queue, buffer: *const mp_buffer) -> mp_status {
+    guard(|| {
+        // SAFETY: neither handle is freed meanwhile.
+        let (queue, buffer) = unsafe { (handle::get(queue, "queue")?, handle::get(buffer, "buffer")?) };
+        queue.acknowledge(buffer)
+    })
+}
+
+/// Waits until every message that was put into the queue is done, for `timeout` nanoseconds at the longest. A message
+/// is done when `mp_queue_task_done` was called for it, when it was dropped, or when a process that took it has died;
+/// if the queue redelivers, when it was acknowledged.
+///
+/// *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a process that has no
+/// part in the arena.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_join(queue: *mut mp_queue, timeout: i64) -> mp_status {
+    // SAFETY: the handle is not freed meanwhile.
+    guard(|| unsafe { handle::get(queue, "queue") }?.join(Deadline::after(timeout)))
 }
 
 /// Closes the queue for all processes: puts answer `MP_ERR_CLOSED` at once, gets drain it and then answer that too,

@@ -101,6 +101,20 @@ pub unsafe fn array<'a, T>(first: *const T, n: usize, name: &str) -> Result<&'a 
     Ok(unsafe { std::slice::from_raw_parts(first, n) })
 }
 
+/// The `n` elements at `first`, to be written.
+///
+/// # Safety
+/// `first` is NULL or points to `n` writable elements that nobody else uses for as long as the answer is used.
+pub unsafe fn array_mut<'a, T>(first: *mut T, n: usize, name: &str) -> Result<&'a mut [T]> {
+    // SAFETY: the contract covers reading; nothing is read.
+    unsafe { array(first.cast_const().cast::<std::mem::MaybeUninit<T>>(), n, name) }?;
+    if n == 0 {
+        return Ok(&mut []);
+    }
+    // SAFETY: not NULL and of a possible length, as was checked; the rest is the contract.
+    Ok(unsafe { std::slice::from_raw_parts_mut(first, n) })
+}
+
 /// What an array of this type is counted in.
 fn unit<T>() -> &'static str {
     if size_of::<T>() == 1 {
