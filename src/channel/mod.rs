@@ -9,6 +9,7 @@ mod options;
 mod port;
 mod put;
 mod queue;
+mod quick;
 mod reserve;
 mod ring;
 mod room;

@@ -29,13 +29,13 @@
 //! operations, `ring.rs` and `store.rs` where the messages lie, `room.rs` bounds, reservations and what is dropped for
 //! room, `account.rs` what is taken and not yet done, `settle.rs` what is done after a death.
 
-use super::account::{self, Mine};
+use super::account::{self, Ledger, Mine};
 use super::options::QueueOptions;
 use super::port::{Face, Port};
 use super::put::Message;
 use super::ring::Position;
 use super::settle::{destroy_words, stir_words};
-use super::words::{rule, Words};
+use super::words::{rule, Turn, Words};
 use crate::arena::layout::shared;
 use crate::arena::wait::Waiter;
 use crate::arena::{event, object, Arena, Buffer, Holder, ObjectHead, ObjectKind, Token};
@@ -97,6 +97,19 @@ impl Queue {
     /// One more handle of the same queue.
     pub(super) fn again(&self) -> Result<Queue> {
         Ok(Queue::of(Holder::of(self.cell.live()?, self.cell.reference())?))
+    }
+
+    /// The arena and the queue's words, whether or not this process has a part in it.
+    #[inline(always)]
+    pub(super) fn parts(&self) -> (&'static Arena, &'static Words) {
+        (self.cell.arena(), &self.cell.body().words)
+    }
+
+    /// This process's record, if it is known.
+    #[inline(always)]
+    pub(super) fn quick_record(&self, turn: &Turn<'static>) -> Option<&'static account::Record> {
+        let (arena, words) = self.parts();
+        Ledger::new(arena, words, turn).known(&self.mine)
     }
 
     /// The queue, for one call.

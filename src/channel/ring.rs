@@ -16,6 +16,8 @@ use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
 
 pub(super) const UNIT: u64 = 16;
 const HEAD: u64 = 8;
+/// So many units ahead cache lines are asked for.
+const AHEAD: u32 = 16;
 const FIRST_UNITS: u32 = 32;
 const MOST_UNITS: u32 = 1 << 31;
 
@@ -29,14 +31,17 @@ const KIND: u64 = !0 << 32;
 pub(super) struct Position(pub(super) u64);
 
 impl Position {
+    #[inline(always)]
     pub(super) fn new(ordinal: u32, unit: u32) -> Position {
         Position(u64::from(ordinal) << 32 | u64::from(unit))
     }
 
+    #[inline(always)]
     pub(super) fn ordinal(self) -> u32 {
         (self.0 >> 32) as u32
     }
 
+    #[inline(always)]
     pub(super) fn unit(self) -> u32 {
         self.0 as u32
     }
@@ -59,6 +64,7 @@ impl Body<'_> {
         }
     }
 
+    #[inline(always)]
     fn units(self) -> u32 {
         let bytes = match self {
             Body::Bytes(bytes) => HEAD + bytes.len() as u64,
@@ -78,6 +84,7 @@ pub(super) enum Found {
 }
 
 impl Found {
+    #[inline(always)]
     pub(super) fn len(self) -> usize {
         match self {
             Found::Bytes(_, length) => length,
@@ -87,11 +94,13 @@ impl Found {
 }
 
 /// How many units of a ring lie between a place and the ring's end.
+#[inline(always)]
 fn left_before_end(ring: u32, unit: u32) -> u32 {
     ring - (unit & (ring - 1))
 }
 
 /// Where a message of these units goes in a ring: behind a pad of how many, and the unit after it.
+#[inline(always)]
 fn place(ring: u32, tail: u32, units: u32) -> (Option<u32>, u32) {
     let left = left_before_end(ring, tail);
     if units <= left {
@@ -101,6 +110,7 @@ fn place(ring: u32, tail: u32, units: u32) -> (Option<u32>, u32) {
     }
 }
 
+#[inline(always)]
 fn fits(ring: u32, head: Position, tail: Position, body: Body<'_>) -> bool {
     let (_, end) = place(ring, tail.unit(), body.units());
     body.units() <= ring && end.wrapping_sub(head.unit()) <= ring
@@ -121,6 +131,7 @@ pub(super) struct Ring<'a> {
 
 impl<'a> Ring<'a> {
     /// The ring in this block; `None` if the queue has none yet.
+    #[inline(always)]
     pub(super) fn of(arena: &'a Arena, block: BlockRef) -> Option<Ring<'a>> {
         if block.is_none() {
             return None;
@@ -142,15 +153,18 @@ impl<'a> Ring<'a> {
         Ring { arena, data: start + UNIT, units }
     }
 
+    #[inline(always)]
     fn offset(&self, unit: u32) -> u64 {
         self.data + u64::from(unit & (self.units - 1)) * UNIT
     }
 
+    #[inline(always)]
     fn left_before_end(&self, unit: u32) -> u32 {
         left_before_end(self.units, unit)
     }
 
     /// Whether the message fits between `tail` and `head`.
+    #[inline(always)]
     pub(super) fn fits(&self, head: Position, tail: Position, body: Body<'_>) -> bool {
         fits(self.units, head, tail, body)
     }
@@ -176,6 +190,21 @@ impl<'a> Ring<'a> {
         Ok(units)
     }
 
+    /// The next messages will be written from `tail` on.
+    #[inline(always)]
+    pub(super) fn expect_writes(&self, tail: Position) {
+        self.arena.expect_write(self.offset(tail.unit().wrapping_add(AHEAD)));
+    }
+
+    /// The next messages will be read from `head` on, where there are some up to `end`.
+    #[inline(always)]
+    pub(super) fn expect_reads(&self, head: Position, end: Position) {
+        if end.unit().wrapping_sub(head.unit()) > AHEAD {
+            self.arena.expect_read(self.offset(head.unit().wrapping_add(AHEAD)));
+        }
+    }
+
+    #[inline(always)]
     fn head_of(&self, unit: u32) -> &'a AtomicU64 {
         self.arena.at(self.offset(unit))
     }

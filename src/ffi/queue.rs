@@ -1,10 +1,10 @@
 //! Queues.
 
 use super::buffer::mp_buffer;
-use super::guard::{guard, guard_new};
+use super::guard::{guard, guard_new, quickly};
 use super::handle::{self, Handle, Kind, Vacant};
 use super::options::{self, CStruct, Options};
-use super::status::mp_status;
+use super::status::{mp_status, MP_OK};
 use super::types::{self, mp_bool, mp_token, Out};
 use crate::arena::Token;
 use crate::channel::{Overflow, Queue, QueueKind, QueueOptions};
@@ -126,6 +126,13 @@ pub unsafe extern "C" fn mp_queue_put(
     len: usize,
     timeout: i64,
 ) -> mp_status {
+    // SAFETY: the handle is not freed meanwhile, and data has len bytes, as the header asks.
+    let quick = || unsafe {
+        !data.is_null() && handle::peek(queue).is_some_and(|queue| queue.put_quickly(types::some_bytes(data, len)))
+    };
+    if quickly(quick) {
+        return MP_OK;
+    }
     guard(|| {
         // SAFETY: the handle is not freed meanwhile, and data has len bytes, as the header asks.
         let (queue, bytes) = unsafe { (handle::get(queue, "queue")?, types::bytes(data, len, "data")?) };
@@ -168,6 +175,23 @@ pub unsafe extern "C" fn mp_queue_get_into(
     len: *mut usize,
     timeout: i64,
 ) -> mp_status {
+    let quick = || {
+        // SAFETY: the handle is not freed meanwhile, buf has room for cap bytes, len is NULL or writable.
+        unsafe {
+            let ready = !buf.is_null() && !len.is_null();
+            let queue = if ready { handle::peek(queue) } else { None };
+            match queue.and_then(|queue| queue.get_quickly(types::some_bytes_mut(buf, cap))) {
+                Some(length) => {
+                    *len = length;
+                    true
+                }
+                None => false,
+            }
+        }
+    };
+    if quickly(quick) {
+        return MP_OK;
+    }
     guard(|| {
         // SAFETY: the handle is not freed meanwhile, buf has room for cap bytes, len is NULL or writable.
         let (queue, into, len) = unsafe {

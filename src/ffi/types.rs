@@ -60,6 +60,26 @@ pub unsafe fn bytes<'a>(data: *const c_void, len: usize, name: &str) -> Result<&
     unsafe { array(data.cast(), len, name) }
 }
 
+/// The bytes at `data`, as many of `len` as memory can have: for a short way, which takes no long ones.
+///
+/// # Safety
+/// `data` points to `len` readable bytes for as long as the answer is used.
+#[inline(always)]
+pub unsafe fn some_bytes<'a>(data: *const c_void, len: usize) -> &'a [u8] {
+    // SAFETY: by the contract, of a possible length.
+    unsafe { std::slice::from_raw_parts(data.cast(), len.min(isize::MAX as usize)) }
+}
+
+/// The same to be written.
+///
+/// # Safety
+/// `data` points to `len` writable bytes that nobody else uses for as long as the answer is used.
+#[inline(always)]
+pub unsafe fn some_bytes_mut<'a>(data: *mut c_void, len: usize) -> &'a mut [u8] {
+    // SAFETY: by the contract, of a possible length.
+    unsafe { std::slice::from_raw_parts_mut(data.cast(), len.min(isize::MAX as usize)) }
+}
+
 /// The `len` writable bytes at `data`.
 ///
 /// # Safety
