@@ -163,10 +163,15 @@ impl Queue {
         }
     }
 
-    /// Puts copies of these messages, as many as there is room for in time: how many were put, and why not all.
-    pub fn put_many(&self, messages: &[&[u8]], deadline: Deadline) -> (usize, Result<()>) {
+    /// Puts copies of `n` messages, as many as there is room for in time: how many were put, and why not all.
+    pub fn put_many<'m>(
+        &self,
+        n: usize,
+        message: impl Fn(usize) -> &'m [u8],
+        deadline: Deadline,
+    ) -> (usize, Result<()>) {
         match self.port() {
-            Ok(port) => port.put_many(messages, deadline),
+            Ok(port) => port.put_many(n, message, deadline),
             Err(error) => (0, Err(error)),
         }
     }

@@ -235,6 +235,78 @@ impl<'a> Ring<'a> {
         Position::new(tail.ordinal().wrapping_add(1), end)
     }
 
+    /// Writes short messages one behind the other, from `tail` on, as many of `n` as fit before `head`: how many, and where
+    /// the position behind them is.
+    #[inline(always)]
+    pub(super) fn write_run<'m>(
+        &self,
+        (head, tail): (Position, Position),
+        n: usize,
+        message: impl Fn(usize) -> &'m [u8],
+    ) -> (usize, Position) {
+        let mut free = self.units.wrapping_sub(tail.unit().wrapping_sub(head.unit()));
+        let (mut unit, mut done) = (tail.unit(), 0);
+        while done < n {
+            let bytes = message(done);
+            let units = Body::Bytes(bytes).units();
+            let left = self.left_before_end(unit);
+            let pad = if units > left { left } else { 0 };
+            if bytes.len() > SMALL || units + pad > free {
+                break;
+            }
+            if pad > 0 {
+                self.head_of(unit).store(PAD | u64::from(pad), Ordering::Relaxed);
+                unit = unit.wrapping_add(pad);
+            }
+            self.head_of(unit).store(INLINE | bytes.len() as u64, Ordering::Relaxed);
+            self.arena.write(self.offset(unit) + HEAD, bytes);
+            unit = unit.wrapping_add(units);
+            self.arena.expect_write(self.offset(unit.wrapping_add(AHEAD)));
+            free -= units + pad;
+            done += 1;
+        }
+        (done, Position::new(tail.ordinal().wrapping_add(done as u32), unit))
+    }
+
+    /// Shows the short messages from `head` on, at most `n` and not beyond `end`, until `take` refuses one, or there is
+    /// one that is not short: how many it took, and where the position behind them is.
+    #[inline(always)]
+    pub(super) fn read_run(
+        &self,
+        (head, end): (Position, Position),
+        n: usize,
+        mut take: impl FnMut(u64, usize) -> bool,
+    ) -> Result<(usize, Position)> {
+        let (mut unit, mut done) = (head.unit(), 0);
+        let n = n.min(end.ordinal().wrapping_sub(head.ordinal()) as usize);
+        while done < n {
+            let mut message = self.head_of(unit).load(Ordering::Relaxed);
+            let mut at = unit;
+            if message & KIND == PAD {
+                at = unit.wrapping_add((message as u32).min(self.left_before_end(unit)));
+                message = self.head_of(at).load(Ordering::Relaxed);
+            }
+            if message & KIND != INLINE {
+                if message & KIND == BLOCK {
+                    break;
+                }
+                return Err(damaged(message));
+            }
+            let length = message as u32;
+            let units = (HEAD as u32).wrapping_add(length).div_ceil(UNIT as u32);
+            if length as usize > SMALL || units > self.left_before_end(at) {
+                return Err(damaged(message));
+            }
+            if !take(self.offset(at) + HEAD, length as usize) {
+                break;
+            }
+            unit = at.wrapping_add(units);
+            self.arena.expect_read(self.offset(unit.wrapping_add(AHEAD)));
+            done += 1;
+        }
+        Ok((done, Position::new(head.ordinal().wrapping_add(done as u32), unit)))
+    }
+
     /// The message at `head`, where one is, and the position behind it. What is read is checked.
     #[inline(always)]
     pub(super) fn read(&self, head: Position) -> Result<(Found, Position)> {

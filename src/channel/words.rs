@@ -262,7 +262,11 @@ impl Drop for Turn<'_> {
 impl Words {
     /// The turn at one end, if it is free.
     #[inline(always)]
-    pub(super) fn free_turn(&'static self, arena: &'static Arena, end: &'static End) -> Option<Turn<'static>> {
+    pub(super) fn free_turn(
+        &'static self,
+        arena: &'static Arena,
+        end: &'static End,
+    ) -> Option<Turn<'static>> {
         let me = arena.me().bits();
         (me != 0 && word::try_acquire(&end.lock, me)).then_some(Turn { arena, end })
     }

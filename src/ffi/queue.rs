@@ -128,7 +128,8 @@ pub unsafe extern "C" fn mp_queue_put(
 ) -> mp_status {
     // SAFETY: the handle is not freed meanwhile, and data has len bytes, as the header asks.
     let quick = || unsafe {
-        !data.is_null() && handle::peek(queue).is_some_and(|queue| queue.put_quickly(types::some_bytes(data, len)))
+        !data.is_null()
+            && handle::peek(queue).is_some_and(|queue| queue.put_quickly(types::some_bytes(data, len)))
     };
     if quickly(quick) {
         return MP_OK;
