@@ -106,9 +106,13 @@ impl Queue {
             .ok_or_else(|| Error::internal("a queue has messages but no ring"))?;
         let (found, next) = ring.read(head)?;
         let taken = take(arena, found, next)?;
+        let drained = cell.may_be_drained();
         drop(turn);
         if cell.is_bounded() {
             cell.events.room.announce(arena);
+        }
+        if drained {
+            cell.events.message.watchers.ring_after_exchange(arena);
         }
         Ok(Some(taken))
     }

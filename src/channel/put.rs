@@ -74,8 +74,12 @@ impl Queue {
         }
         let ring = self.room_for(arena, tail, body, deadline)?;
         self.commit_put(ring, tail, body, block);
+        let filled = cell.may_be_filled();
         drop(turn);
         cell.events.message.announce(arena);
+        if filled {
+            cell.events.room.watchers.ring_after_exchange(arena);
+        }
         Ok(true)
     }
 

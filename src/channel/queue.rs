@@ -23,10 +23,11 @@
 //! never ahead, so a stale one only makes its user look again; after a death it is as good as before.
 //!
 //! `cell.rs` has the words and the turns, `put.rs` and `get.rs` the two operations, `ring.rs` the form of the
-//! messages, `settle.rs` what is done after a death.
+//! messages, `settle.rs` what is done after a death, `watch.rs` the two sides as watchers see them.
 
 use super::cell::{QueueCell, UNBOUNDED};
 use super::ring::Position;
+use crate::arena::bridge::Descriptor;
 use crate::arena::word::Ended;
 use crate::arena::{Arena, Holder, Token};
 use crate::error::{Error, Result, Status};
@@ -64,6 +65,9 @@ pub struct QueueOptions {
 /// A queue that processes share.
 #[derive(Debug)]
 pub struct Queue {
+    // Before the cell, of which they tell.
+    pub(super) messages: Descriptor,
+    pub(super) room: Descriptor,
     pub(super) cell: Holder<QueueCell>,
 }
 
@@ -83,7 +87,7 @@ impl Queue {
         let bound = options.map(bound_of).transpose()?;
         let same = |cell: &QueueCell| bound.is_none_or(|b| cell.bound.load(Ordering::Relaxed) == b);
         let make = options.map(|options| || Queue::new_in(arena, options).map(|queue| queue.cell));
-        Ok(Queue { cell: arena.named(name, same, make)? })
+        Ok(Queue::of(arena.named(name, same, make)?))
     }
 
     /// An empty queue whose ends are at this position.
@@ -94,7 +98,11 @@ impl Queue {
             cell.tail.begin(at);
             cell.head.begin(at);
         })?;
-        Ok(Queue { cell })
+        Ok(Queue::of(cell))
+    }
+
+    fn of(cell: Holder<QueueCell>) -> Queue {
+        Queue { messages: Descriptor::default(), room: Descriptor::default(), cell }
     }
 
     /// How many messages are in the queue at this moment.
@@ -137,7 +145,7 @@ impl Queue {
 
     /// The queue that a token names.
     pub fn from_token(token: &Token) -> Result<Queue> {
-        Ok(Queue { cell: Holder::from_token(token)? })
+        Ok(Queue::of(Holder::from_token(token)?))
     }
 }
 
