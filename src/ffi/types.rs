@@ -101,6 +101,19 @@ pub unsafe fn array<'a, T>(first: *const T, n: usize, name: &str) -> Result<&'a 
     Ok(unsafe { std::slice::from_raw_parts(first, n) })
 }
 
+/// The `n` writable elements at `first`.
+///
+/// # Safety
+/// `first` is NULL or points to `n` elements that nobody else uses for as long as the answer is used.
+pub unsafe fn array_mut<'a, T>(first: *mut T, n: usize, name: &str) -> Result<&'a mut [T]> {
+    // SAFETY: the contract is stronger.
+    unsafe { array(first.cast_const(), n, name) }?;
+    // An empty slice has no address of the caller's.
+    let first = if n == 0 { std::ptr::NonNull::dangling().as_ptr() } else { first };
+    // SAFETY: `array` has checked that it is not NULL and of a possible length; the rest is the contract.
+    Ok(unsafe { std::slice::from_raw_parts_mut(first, n) })
+}
+
 /// What an array of this type is counted in.
 fn unit<T>() -> &'static str {
     if size_of::<T>() == 1 {
