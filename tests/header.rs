@@ -39,6 +39,7 @@ const ORDER: &[&str] = &[
     "result",
     "arena",
     "named",
+    "wait",
     "cancel",
 ];
 

@@ -30,6 +30,8 @@ pub(crate) mod layout;
 #[cfg(not(loom))]
 mod map;
 #[cfg(not(loom))]
+pub mod multi;
+#[cfg(not(loom))]
 mod named;
 #[cfg(not(loom))]
 mod names;

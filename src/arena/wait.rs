@@ -39,6 +39,11 @@ pub fn use_cancel(word: Option<&'static CancelWord>) {
     CANCEL.set(word);
 }
 
+/// Whether this thread's cancel object was fired; `None` if it uses none.
+pub(super) fn cancelled() -> Option<bool> {
+    CANCEL.get().map(|word| word.load(Ordering::SeqCst) != 0)
+}
+
 /// What a waiting thread carries through one blocking call.
 #[derive(Debug)]
 pub struct Waiter<'a> {

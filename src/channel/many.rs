@@ -76,9 +76,10 @@ impl Port<'_> {
             words.tail.advance(next);
             fault!("queue.put:committed");
         }
+        let filled = words.may_be_filled();
         drop(turn);
         if put > 0 {
-            words.events.message.announce(self.arena, put as u32);
+            words.announce_put(self.arena, put as u32, filled);
         }
         Ok(put)
     }
@@ -129,14 +130,13 @@ impl Port<'_> {
             head = next;
         }
         self.commit_run(record, start, head, buffers.len());
+        let drained = self.words.may_be_drained();
         drop(turn);
         for (number, block, entry, length) in blocks {
             self.arena.my_entry(entry).become_kind(kind::BLOCK);
             buffers[number] = Some(Buffer::around(Block::adopt(self.arena, block, entry), length)?);
         }
-        if self.words.is(rule::BOUNDED) {
-            self.announce_room(buffers.len() as u32);
-        }
+        self.words.announce_get(self.arena, buffers.len() as u32, drained);
         Ok(Some(buffers.into_iter().flatten().collect()))
     }
 
@@ -195,9 +195,10 @@ impl Port<'_> {
             true
         })?;
         self.commit_run(record, head, next, n);
+        let drained = self.words.may_be_drained();
         drop(turn);
-        if n > 0 && self.words.is(rule::BOUNDED) {
-            self.announce_room(n as u32);
+        if n > 0 {
+            self.words.announce_get(self.arena, n as u32, drained);
         }
         Ok(n)
     }

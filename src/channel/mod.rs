@@ -15,6 +15,7 @@ mod ring;
 mod room;
 mod settle;
 mod store;
+mod watch;
 mod words;
 
 pub use self::{

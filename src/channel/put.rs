@@ -112,8 +112,9 @@ impl Port<'_> {
         if let Some(number) = message.reserved {
             self.end_reservation(&turn, number);
         }
+        let filled = self.words.may_be_filled();
         drop(turn);
-        self.words.events.message.announce(self.arena, 1);
+        self.words.announce_put(self.arena, 1, filled);
         Ok(true)
     }
 

@@ -27,15 +27,18 @@
 //!
 //! `words.rs` has the words and the turns, `port.rs` a channel as one call uses it, `put.rs`, `get.rs` and `many.rs` the
 //! operations, `ring.rs` and `store.rs` where the messages lie, `room.rs` bounds, reservations and what is dropped for
-//! room, `account.rs` what is taken and not yet done, `settle.rs` what is done after a death.
+//! room, `account.rs` what is taken and not yet done, `settle.rs` what is done after a death, `watch.rs` the two sides as
+//! watchers see them.
 
 use super::account::{self, Ledger, Mine};
+use super::get::is_readable;
 use super::options::QueueOptions;
 use super::port::{Face, Port};
 use super::put::Message;
 use super::ring::Position;
 use super::settle::{destroy_words, stir_words};
 use super::words::{rule, Turn, Words};
+use crate::arena::bridge::Descriptor;
 use crate::arena::layout::shared;
 use crate::arena::wait::Waiter;
 use crate::arena::{event, object, Arena, Buffer, Holder, ObjectHead, ObjectKind, Token};
@@ -61,7 +64,10 @@ object!(QueueCell, head, ObjectKind::Queue);
 /// A queue that processes share.
 #[derive(Debug)]
 pub struct Queue {
-    cell: Holder<QueueCell>,
+    // Before the cell, of which they tell.
+    pub(super) messages: Descriptor,
+    pub(super) room: Descriptor,
+    pub(super) cell: Holder<QueueCell>,
     mine: Mine,
 }
 
@@ -91,7 +97,7 @@ impl Queue {
     }
 
     fn of(cell: Holder<QueueCell>) -> Queue {
-        Queue { cell, mine: Mine::default() }
+        Queue { messages: Descriptor::default(), room: Descriptor::default(), cell, mine: Mine::default() }
     }
 
     /// One more handle of the same queue.
@@ -271,7 +277,7 @@ impl Queue {
 
     /// Whether a get may succeed, or fail for good, at this moment.
     pub fn is_readable(&self) -> bool {
-        self.port().is_ok_and(|port| port.is_readable())
+        self.port().is_ok_and(|port| is_readable(port.arena, port.words))
     }
 
     /// The queue's token.

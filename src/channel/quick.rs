@@ -23,8 +23,9 @@ impl Queue {
         if !write(arena, words, bytes) {
             return false;
         }
+        let filled = words.may_be_filled();
         drop(turn);
-        words.events.message.announce(arena, 1);
+        words.announce_put(arena, 1, filled);
         true
     }
 
@@ -37,10 +38,9 @@ impl Queue {
         }
         let turn = words.free_turn(arena, &words.head)?;
         let length = self.read(arena, words, &turn, into)?;
+        let drained = words.may_be_drained();
         drop(turn);
-        if words.is(rule::BOUNDED) {
-            words.events.room.announce(arena, 1);
-        }
+        words.announce_get(arena, 1, drained);
         Some(length)
     }
 

@@ -312,6 +312,39 @@ pub unsafe extern "C" fn mp_queue_close(queue: *mut mp_queue) -> mp_status {
     guard(|| unsafe { handle::get(queue, "queue") }?.close())
 }
 
+/// Writes a descriptor into `*fd` that is readable while a get may succeed, or fail for good because the queue is
+/// closed, for poll, select and epoll (level-triggered). It follows a change within moments, so that it may tell of an
+/// earlier state: get without waiting, and poll again if there is nothing. The handle has one such descriptor, made at
+/// the first request, and with the process's first one a thread that looks after them.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM` if none can be had, or no thread; `MP_ERR_STATE` in a process
+/// that has no part in the arena.
+///
+/// *Ownership*, *Threads* and *Processes*: as for `mp_event_fd`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_fd(queue: *mut mp_queue, fd: *mut i32) -> mp_status {
+    guard(|| {
+        // SAFETY: the handle is not freed meanwhile; `fd` is NULL or writable.
+        let (queue, fd) = unsafe { (handle::get(queue, "queue")?, Out::new(fd, "fd")?) };
+        fd.set(queue.messages_descriptor()?);
+        Ok(())
+    })
+}
+
+/// The same for the other end: readable while a put may succeed, or fail for good because the queue is closed. That of
+/// an unbounded queue is always readable.
+///
+/// *Returns*, *Ownership*, *Threads* and *Processes*: as for `mp_queue_fd`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_put_fd(queue: *mut mp_queue, fd: *mut i32) -> mp_status {
+    guard(|| {
+        // SAFETY: the handle is not freed meanwhile; `fd` is NULL or writable.
+        let (queue, fd) = unsafe { (handle::get(queue, "queue")?, Out::new(fd, "fd")?) };
+        fd.set(queue.room_descriptor()?);
+        Ok(())
+    })
+}
+
 /// Writes the queue's token: 32 bytes that name it in every process of the family.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_INVALID`.

@@ -32,6 +32,7 @@ mod shared;
 mod sync_storm;
 mod tokens;
 mod waiters;
+mod waits;
 mod woken;
 
 use process::{run_and_exit, Exit};
@@ -77,6 +78,7 @@ fn main() {
         shared::cases,
         queue_storm::cases,
         doorbell::cases,
+        waits::cases,
         named::cases,
         named_access::cases,
         events::cases,
