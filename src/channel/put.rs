@@ -218,6 +218,12 @@ impl Port<'_> {
     ) -> Result<Ring<'static>> {
         let words = self.words;
         let ring = Ring::of(self.arena, BlockRef::from_bits(words.ring.load(Ordering::Acquire)));
+        let ring = match ring {
+            Some(ring) if ring.is_time_to_look(tail, body) && words.tail.look(&words.head) == tail => {
+                Some(self.shrink(ring, tail))
+            }
+            ring => ring,
+        };
         match ring {
             Some(ring)
                 if ring.fits(words.tail.seen(), tail, body)
@@ -226,6 +232,23 @@ impl Port<'_> {
                 Ok(ring)
             }
             ring => self.grow(ring, tail, body, deadline),
+        }
+    }
+
+    /// A ring that a burst has left too large makes room for one of half its size, when it is empty: then no message
+    /// lies where the smaller one ends. The caller has the tail's turn; if the head's is not free, another time will do.
+    #[cold]
+    fn shrink(&self, ring: Ring<'static>, tail: Position) -> Ring<'static> {
+        let words = self.words;
+        let Some(units) = ring.fewer_units() else { return ring };
+        let Ok(block) = self.arena.allocate(Ring::block_bytes(units), false) else { return ring };
+        match words.free_turn(self.arena, &words.head) {
+            Some(_turn) if words.head.position() == tail => {
+                let smaller = Ring::make(self.arena, block.reference(), units);
+                replace_part(self.arena, &words.ring, block);
+                smaller
+            }
+            _ => ring,
         }
     }
 

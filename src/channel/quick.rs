@@ -86,6 +86,9 @@ fn write(arena: &'static Arena, words: &'static Words, bytes: &[u8]) -> bool {
     };
     let body = Body::Bytes(bytes);
     let fits = |head| has_place(head) && ring.fits(head, tail, body);
+    if ring.is_time_to_look(tail, body) && words.tail.look(&words.head) == tail {
+        return false;
+    }
     let reserved = words.reservations.load(Ordering::Relaxed) != 0;
     if words.is_closed() || reserved || !(fits(words.tail.seen()) || fits(words.tail.look(&words.head))) {
         return false;

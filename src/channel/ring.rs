@@ -16,6 +16,10 @@ use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
 
 pub(super) const UNIT: u64 = 16;
 const HEAD: u64 = 8;
+/// A ring of more units is given up for a smaller one when it is found empty.
+const KEPT_UNITS: u32 = 4096;
+/// After so many units it is looked whether that is so.
+const STRIDE: u32 = 1024;
 /// So many units ahead cache lines are asked for.
 const AHEAD: u32 = 16;
 const FIRST_UNITS: u32 = 32;
@@ -188,6 +192,18 @@ impl<'a> Ring<'a> {
             return Err(Error::new(crate::error::Status::NoMemory, "the queue's ring can't grow any more"));
         }
         Ok(units)
+    }
+
+    /// Half the units, if this ring is larger than what is kept.
+    #[inline(always)]
+    pub(super) fn fewer_units(&self) -> Option<u32> {
+        (self.units > KEPT_UNITS).then_some(self.units / 2)
+    }
+
+    /// Whether a message at `tail` should see whether such a ring has become too large.
+    #[inline(always)]
+    pub(super) fn is_time_to_look(&self, tail: Position, body: Body<'_>) -> bool {
+        self.units > KEPT_UNITS && tail.unit() / STRIDE != tail.unit().wrapping_add(body.units()) / STRIDE
     }
 
     /// The next messages will be written from `tail` on.
