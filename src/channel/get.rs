@@ -6,7 +6,7 @@ use super::ring::{Found, Position, Ring};
 use super::store::{self, Store, Stored};
 use super::words::{rule, Turn, Words};
 use crate::arena::held::kind;
-use crate::arena::wait::Waiter;
+use crate::arena::wait::{learn_gathering, Waiter};
 use crate::arena::{event, Arena, Block, BlockRef, Buffer};
 use crate::error::{Error, Result, Status};
 use crate::fault;
@@ -278,7 +278,7 @@ impl Port<'_> {
     ) -> Result<T> {
         let (arena, words) = (self.arena, self.words);
         let message = &words.events.message;
-        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&message.spin);
+        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&message.spin, &words.events.flow[0]);
         if deadline == Deadline::Now {
             return Err(self.empty(waiter.try_ended()));
         }
@@ -286,7 +286,10 @@ impl Port<'_> {
         let taken = loop {
             let ready = || {
                 if words.is(rule::REDELIVER) && look.left() <= 0 {
-                    store::investigate(arena, words);
+                    if store::investigate(arena, words) {
+                        // Also one that had no handle any more.
+                        words.bereft.store(1, Ordering::Release);
+                    }
                     look = Deadline::after(WATCH);
                 }
                 is_readable(arena, words).then_some(())
@@ -296,7 +299,10 @@ impl Port<'_> {
             }
             match attempt() {
                 Ok(None) => {}
-                Ok(Some(taken)) => break Ok(taken),
+                Ok(Some(taken)) => {
+                    learn_gathering(&words.events.flow[0], words.len() > 0);
+                    break Ok(taken);
+                }
                 Err(error) => break Err(error),
             }
         };

@@ -7,7 +7,7 @@ use super::settle::replace_part;
 use super::store::{self, Store};
 use super::words::{rule, Turn};
 use crate::arena::held::kind;
-use crate::arena::wait::Waiter;
+use crate::arena::wait::{learn_gathering, Waiter};
 use crate::arena::{event, Block, BlockRef, SMALL};
 use crate::error::Result;
 use crate::fault;
@@ -146,7 +146,7 @@ impl Port<'_> {
         let (arena, words) = (self.arena, self.words);
         let room = &words.events.room;
         let deadline = if words.is(rule::FAIL) { Deadline::Now } else { deadline };
-        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&room.spin);
+        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&room.spin, &words.events.flow[1]);
         if deadline == Deadline::Now {
             return Err(self.full(waiter.try_ended()));
         }
@@ -164,7 +164,10 @@ impl Port<'_> {
             }
             match attempt() {
                 Ok(None) => {}
-                Ok(Some(made)) => break Ok(made),
+                Ok(Some(made)) => {
+                    learn_gathering(&words.events.flow[1], is_writable(arena, words, length));
+                    break Ok(made);
+                }
                 Err(error) => break Err(error),
             }
         };

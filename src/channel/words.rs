@@ -76,6 +76,8 @@ pub(super) struct Events {
     pub(super) room: Event,
     /// All that was taken is done, for those who join.
     pub(super) done: Futex,
+    /// Whether messages, and room, come as a stream: what those learn who wait.
+    pub(super) flow: [AtomicU32; 2],
 }
 
 /// A channel's words.
