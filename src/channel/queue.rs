@@ -129,6 +129,9 @@ impl Queue {
     /// process.
     #[inline]
     pub fn put(&self, bytes: &[u8], deadline: Deadline) -> Result<()> {
+        if self.put_quickly(bytes) {
+            return Ok(());
+        }
         self.port()?.put(bytes, 0, deadline)
     }
 
@@ -192,6 +195,9 @@ impl Queue {
     /// is in the first part of the answer.
     #[inline]
     pub fn get_into(&self, into: &mut [u8], deadline: Deadline) -> Result<(usize, Result<()>)> {
+        if let Some(length) = self.get_quickly(into) {
+            return Ok((length, Ok(())));
+        }
         self.port()?.get_into(into, deadline)
     }
 

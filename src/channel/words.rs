@@ -270,7 +270,8 @@ impl Words {
         end: &'static End,
     ) -> Option<Turn<'static>> {
         let me = arena.me().bits();
-        (me != 0 && word::try_acquire(&end.lock, me)).then_some(Turn { arena, end })
+        // Not `then_some`: a turn that is made and dropped is given back, whoever has it.
+        (me != 0 && word::try_acquire(&end.lock, me)).then(|| Turn { arena, end })
     }
 
     /// The turn at one end.
