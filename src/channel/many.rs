@@ -23,6 +23,15 @@ enum Verdict {
     Enough,
 }
 
+/// What [`Port::copy_run`] has copied; or the length of the first message, which does not fit.
+struct Run {
+    copied: usize,
+    bytes: usize,
+    too_long: Option<usize>,
+    /// There may be more, which take another turn.
+    more: bool,
+}
+
 impl Port<'_> {
     /// Puts copies of these messages, in this order, as many as there is room for in time: how many were put, and why
     /// not all.
@@ -160,12 +169,53 @@ impl Port<'_> {
         deadline: Deadline,
         mut tell: impl FnMut(usize, usize, usize),
     ) -> Result<(usize, Option<usize>)> {
-        if self.words.is(rule::STORE | rule::BYTES) {
-            return self.get_each_into(into, most, deadline, tell);
+        let (mut used, mut n) = (0, 0);
+        while n < most {
+            let until = if n == 0 { deadline } else { Deadline::Now };
+            let copied = match self.words.is(rule::STORE | rule::BYTES) {
+                true => {
+                    self.copy_one(&mut into[used..], until, |place, length| tell(n, used + place, length))
+                }
+                false => self.copy_run(&mut into[used..], most - n, until, |number, place, length| {
+                    tell(n + number, used + place, length);
+                }),
+            };
+            match copied {
+                Ok(Run { copied, bytes, too_long: None, more }) => {
+                    (used, n) = (used + bytes, n + copied);
+                    if !more {
+                        break;
+                    }
+                }
+                Ok(Run { too_long, .. }) if n == 0 => return Ok((0, too_long)),
+                Err(error) if n == 0 => return Err(error),
+                _ => break,
+            }
         }
+        Ok((n, None))
+    }
+
+    /// Waits for a message and copies it.
+    fn copy_one(&self, into: &mut [u8], deadline: Deadline, tell: impl FnOnce(usize, usize)) -> Result<Run> {
+        let (length, taken) = self.get_into(into, deadline)?;
+        if taken.is_err() {
+            return Ok(Run { copied: 0, bytes: 0, too_long: Some(length), more: false });
+        }
+        tell(0, length);
+        Ok(Run { copied: 1, bytes: length, too_long: None, more: true })
+    }
+
+    /// Waits for a message in the ring, and copies the short ones that are there by one commit, or one long one.
+    fn copy_run(
+        &self,
+        into: &mut [u8],
+        most: usize,
+        deadline: Deadline,
+        mut tell: impl FnMut(usize, usize, usize),
+    ) -> Result<Run> {
         let mut attempt = || {
             let turn = self.get_turn(deadline)?;
-            let (mut used, mut n, mut long, mut too_long) = (0, 0, false, None);
+            let (mut used, mut n, mut more, mut too_long) = (0, 0, false, None);
             let taken = self.take_run(&turn, most, |found| {
                 let length = found.len();
                 let fits = length <= into.len() - used;
@@ -177,7 +227,7 @@ impl Port<'_> {
                         Verdict::Copied
                     }
                     _ => {
-                        long = n == 0 && fits;
+                        more = fits;
                         too_long = (n == 0 && !fits).then_some(length);
                         Verdict::Enough
                     }
@@ -190,40 +240,19 @@ impl Port<'_> {
             if n > 0 && self.words.is(rule::BOUNDED) {
                 self.announce_room(n as u32);
             }
-            Ok(Some((n, long, too_long)))
+            Ok(Some(Run { copied: n, bytes: used, too_long, more }))
         };
-        let (n, long, too_long) = match attempt()? {
-            Some(taken) => taken,
+        let run = match attempt()? {
+            Some(run) => run,
             None => self.await_message(deadline, attempt)?,
         };
-        if long {
-            return self.get_each_into(into, 1, deadline, tell);
-        }
-        Ok((n, too_long))
-    }
-
-    /// The same, message by message.
-    fn get_each_into(
-        &self,
-        into: &mut [u8],
-        most: usize,
-        deadline: Deadline,
-        mut tell: impl FnMut(usize, usize, usize),
-    ) -> Result<(usize, Option<usize>)> {
-        let (mut used, mut n) = (0, 0);
-        while n < most {
-            let until = if n == 0 { deadline } else { Deadline::Now };
-            match self.get_into(&mut into[used..], until) {
-                Ok((length, Ok(()))) => {
-                    tell(n, used, length);
-                    (used, n) = (used + length, n + 1);
-                }
-                Ok((length, Err(_))) if n == 0 => return Ok((0, Some(length))),
-                Err(error) if n == 0 => return Err(error),
-                _ => break,
+        match run {
+            // A long one, which is copied when the turn is another's.
+            Run { copied: 0, more: true, .. } => {
+                self.copy_one(into, deadline, |place, length| tell(0, place, length))
             }
+            run => Ok(run),
         }
-        Ok((n, None))
     }
 
     /// Takes messages from the ring by one commit, at most `most`, as `each` says of each: how many, and the blocks
