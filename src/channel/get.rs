@@ -189,6 +189,9 @@ impl Port<'_> {
         deadline: Deadline,
         take: &mut impl FnMut(Taking<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
+        if self.words.is(rule::REDELIVER) {
+            self.glance_at_takers();
+        }
         let turn = self.get_turn(deadline)?;
         let Some((found, place)) = self.next(&turn)? else { return Ok(None) };
         let record = self.record(&turn)?;
@@ -245,9 +248,7 @@ impl Port<'_> {
         let store = Store::of(self.arena, self.words, Some(turn));
         if let Some(store) = store.filter(|_| self.words.is(rule::REDELIVER)) {
             let bereft = self.words.bereft.swap(0, Ordering::AcqRel) != 0;
-            // A taker without a handle, when it died, made nobody bereft.
-            let now_and_then = self.words.head.position().ordinal() % 64 == 0;
-            if bereft || now_and_then || store.full() == 0 {
+            if bereft || store.full() == 0 {
                 store.return_of_dead();
             }
         }
@@ -259,6 +260,16 @@ impl Port<'_> {
             false => Found::Block(stored.block, stored.length),
         };
         Ok(Some((found, Place::Store(store, stored))))
+    }
+
+    /// Now and then whoever gets, though it never waits, looks at those who have unacknowledged messages: what the dead
+    /// had would else stay away as long as the queue does not run empty.
+    #[inline(never)]
+    fn glance_at_takers(&self) {
+        if may_glance(&self.words.events.message.word) && store::investigate(self.arena, self.words) {
+            // A taker without a handle, when it died, made nobody bereft.
+            self.words.bereft.store(1, Ordering::Release);
+        }
     }
 
     /// Whether messages are with others that have not acknowledged them.
@@ -277,11 +288,7 @@ impl Port<'_> {
         let message = &words.events.message;
         let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&message.spin);
         if deadline == Deadline::Now {
-            // Who only tries, again and again, is to find what the dead had taken as well.
-            let dead =
-                words.is(rule::REDELIVER) && may_glance(&message.word) && store::investigate(arena, words);
-            let taken = if dead { attempt()? } else { None };
-            return taken.ok_or_else(|| self.empty(waiter.try_ended()));
+            return Err(self.empty(waiter.try_ended()));
         }
         let mut look = Deadline::after(WATCH);
         let taken = loop {
