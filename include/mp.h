@@ -2467,8 +2467,9 @@ MP_API void mp_cancel_free(mp_cancel *cancel);
 
 /**
  * Puts copies of `n` messages, in this order, waiting for room for `timeout` nanoseconds at the longest, and writes how
- * many were put into `*done`. Nobody else's messages come between those that there is room for at once. Much cheaper
- * for each message than `mp_queue_put`.
+ * many were put into `*done`. Much cheaper for each message than `mp_queue_put`, if they are of a kilobyte at most and
+ * the queue is of the kind `MP_QUEUE_FIFO` with defaults, or with a `maxsize`: then nobody else's messages come between
+ * those that there is room for at once.
  *
  * *Returns* as `mp_queue_put`. After a failure the first `*done` messages are in the queue, and no other.
  */
@@ -2479,7 +2480,8 @@ MP_API mp_status mp_queue_put_many(mp_queue *queue, const mp_slice *messages, si
  * Waits for a message for `timeout` nanoseconds at the longest, then takes what is there, at most `cap` messages: their
  * buffers go into `out[0]` and on, and how many there are into `*n`.
  *
- * *Returns* as `mp_queue_get`; `MP_ERR_INVALID` also if `cap` is 0. On failure nothing was taken, and `*n` is 0.
+ * *Returns* as `mp_queue_get`; `MP_ERR_INVALID` also if `cap` is 0. On failure nothing was taken, `*n` is 0, and all of
+ * `out` is NULL.
  * *Ownership*: the caller frees each buffer with `mp_buffer_free`.
  */
 MP_API mp_status mp_queue_get_many(mp_queue *queue, mp_buffer **out, size_t cap, int64_t timeout, size_t *n);
@@ -2502,7 +2504,7 @@ MP_API mp_status mp_queue_get_many_into(mp_queue *queue, void *buf, size_t cap, 
  * getter's buffer is that very memory, if it is longer than a kilobyte. Order and visibility come from the commit. A
  * process that dies before it leaves nothing behind.
  *
- * *Returns* as `mp_queue_put`. *Ownership*: `*reservation` is to be ended by `mp_queue_commit`, `mp_queue_commit_len` or
+ * *Returns* as `mp_queue_put`; on failure `*data` and `*reservation` are NULL. *Ownership*: `*reservation` is to be ended by `mp_queue_commit`, `mp_queue_commit_len` or
  * `mp_queue_abandon`. *Lifetime* of `*data`: until then.
  */
 MP_API mp_status mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout, void **data,

@@ -6,7 +6,7 @@ use super::ring::{Found, Position, Ring};
 use super::store::{self, Store, Stored};
 use super::words::{rule, Turn, Words};
 use crate::arena::held::kind;
-use crate::arena::wait::{learn_gathering, Waiter};
+use crate::arena::wait::{learn_gathering, may_glance, Waiter};
 use crate::arena::{event, Arena, Block, BlockRef, Buffer};
 use crate::error::{Error, Result, Status};
 use crate::fault;
@@ -201,6 +201,9 @@ impl Port<'_> {
         deadline: Deadline,
         take: &mut impl FnMut(Taking<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
+        if self.words.is(rule::REDELIVER) {
+            self.glance_at_takers();
+        }
         let turn = self.get_turn(deadline)?;
         let Some((found, place)) = self.next(&turn)? else { return Ok(None) };
         let record = self.record(&turn)?;
@@ -249,9 +252,7 @@ impl Port<'_> {
         let store = Store::of(self.arena, self.words, Some(turn));
         if let Some(store) = store.filter(|_| self.words.is(rule::REDELIVER)) {
             let bereft = self.words.bereft.swap(0, Ordering::AcqRel) != 0;
-            // A taker without a handle, when it died, made nobody bereft.
-            let now_and_then = self.words.head.position().ordinal() % 64 == 0;
-            if bereft || now_and_then || store.full() == 0 {
+            if bereft || store.full() == 0 {
                 store.return_of_dead();
             }
         }
@@ -267,6 +268,16 @@ impl Port<'_> {
             false => Found::Block(stored.block, stored.length),
         };
         Ok(Some((found, Place::Store(store, stored))))
+    }
+
+    /// Now and then whoever gets, though it never waits, looks at those who have unacknowledged messages: what the dead
+    /// had would else stay away as long as the queue does not run empty.
+    #[inline(never)]
+    fn glance_at_takers(&self) {
+        if may_glance(&self.words.events.message.word) && store::investigate(self.arena, self.words) {
+            // A taker without a handle, when it died, made nobody bereft.
+            self.words.bereft.store(1, Ordering::Release);
+        }
     }
 
     /// Waits for a message, again and again until `attempt` has taken one.

@@ -69,12 +69,10 @@ impl Port<'_> {
     fn put_long(&self, bytes: &[u8], priority: i64, deadline: Deadline) -> Result<()> {
         let length = bytes.len() as u64;
         // Before the copy is made.
-        self.check_length(length)?;
-        if self.words.is_closed() {
-            return Err(self.closed());
-        }
+        self.check_open(length)?;
         let at_once = deadline == Deadline::Now || self.words.is(rule::FAIL);
-        if at_once && !self.words.is(rule::DROP) && !is_writable(self.arena, self.words, length) {
+        let writable = || is_writable(self.arena, self.words, length);
+        if at_once && !writable() && !(self.glance_at_reservers() && writable()) {
             return Err(self.full(Waiter::new(self.arena, Deadline::Now).try_ended()));
         }
         let block = self.arena.allocate(length, false)?;
@@ -109,12 +107,14 @@ impl Port<'_> {
             let ring = self.room_in_ring(tail, message.body, deadline)?;
             self.put_in_ring(ring, tail, message);
         }
-        if let Some(number) = message.reserved {
-            self.end_reservation(&turn, number);
-        }
+        let length = message.body.len() as u64;
+        let is_room = message.reserved.is_some_and(|number| self.end_reservation(&turn, number, length));
         let filled = self.words.may_be_filled();
         drop(turn);
         self.words.announce_put(self.arena, 1, filled);
+        if is_room {
+            self.words.announce_get(self.arena, 1, false);
+        }
         Ok(true)
     }
 
@@ -148,7 +148,8 @@ impl Port<'_> {
         let deadline = if words.is(rule::FAIL) { Deadline::Now } else { deadline };
         let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&room.spin, &words.events.flow[1]);
         if deadline == Deadline::Now {
-            return Err(self.full(waiter.try_ended()));
+            let made = if self.glance_at_reservers() { attempt()? } else { None };
+            return made.ok_or_else(|| self.full(waiter.try_ended()));
         }
         let mut look = Deadline::after(WATCH);
         let made = loop {

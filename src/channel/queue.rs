@@ -154,7 +154,7 @@ impl Queue {
         let put = match block {
             Some(block) => {
                 let message = Message::of_block(block, buffer.len() as u64, 0);
-                let checked = port.check_length(buffer.len() as u64);
+                let checked = port.check_open(buffer.len() as u64);
                 let put = checked.and_then(|()| port.put_message(message, deadline));
                 if put.is_err() {
                     block.make_shared();
