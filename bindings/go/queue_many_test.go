@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -224,6 +225,22 @@ func TestReservationHasRoom(t *testing.T) {
 	copy(left.Bytes(), "left")
 	ok(t, left.Commit())
 	same(t, drain(t, other), "left")
+}
+
+// A reservation that nobody has any more gives its room back.
+func TestReservationForgotten(t *testing.T) {
+	ctx := watchdog(t)
+	q := newQueue(t, mp.QueueOptions{MaxSize: 1})
+	must[*mp.Reservation](t)(q.Reserve(ctx, 8))
+	for {
+		err := q.TryPut(10*time.Millisecond, []byte("room"))
+		if err == nil {
+			break
+		}
+		want(t, err, mp.ErrFull)
+		ok(t, ctx.Err())
+		runtime.GC()
+	}
 }
 
 func reserveAndDie(c *mp.Call) error {

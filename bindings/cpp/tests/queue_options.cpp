@@ -148,13 +148,11 @@ void work_and_die(mp::token in_token, mp::token out_token, int dies_at) {
 /// Workers die with messages in their hands, and every message is worked on.
 void nothing_is_lost(mp::start_method m) {
     const int count = 20;
-    mp::queue in(redelivering(4));
+    mp::queue in(redelivering());
     mp::queue out;
-    std::thread producer([&] {
-        for (int i = 0; i < count; ++i)
-            in.put(i);
-        in.close();
-    });
+    for (int i = 0; i < count; ++i)
+        in.put(i);
+    in.close();
     int deaths = 0;
     for (bool at_end = false; !at_end;) {
         mp::process worker = check::start<&work_and_die>(m, in.token(), out.token(), 6);
@@ -162,7 +160,6 @@ void nothing_is_lost(mp::start_method m) {
         at_end = worker.exitcode() == 0;
         deaths += worker.exitcode() == -SIGKILL;
     }
-    producer.join();
     in.join();
     CHECK(deaths == 3 && out.size() == count);
     for (int i = 0; i < count; ++i)
