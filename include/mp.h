@@ -468,8 +468,9 @@ typedef struct mp_queue_options {
     int32_t overflow;
     /**
      * Whether messages come back whose taker died before it acknowledged them by `mp_queue_ack`: in their old place,
-     * for another taker. So a message may be worked on twice, but is not lost. Such a queue hands out copies, in
-     * buffers only: the calls with `_into` answer `MP_ERR_UNSUPPORTED`.
+     * for another taker. So a message may be worked on twice, but is not lost. With its taker it takes up no room in
+     * the bounds above, and it comes back even where there is none. Such a queue hands out copies, in buffers only: the
+     * calls with `_into` answer `MP_ERR_UNSUPPORTED`.
      */
     bool redeliver;
 } mp_queue_options;

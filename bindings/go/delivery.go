@@ -18,7 +18,7 @@ type Delivery struct {
 }
 
 // GetDelivery takes a message out of a queue that redelivers, waiting while it is empty. At a queue that was shut down
-// it also waits for what others have not acknowledged, since that may come back. In other queues, ErrUnsupported.
+// it also waits for what other processes have not acknowledged, since that may come back. In other queues, ErrUnsupported.
 func (q *Queue) GetDelivery(ctx context.Context) (*Delivery, error) {
 	defer runtime.KeepAlive(q)
 	return q.getDelivery(ctx, cmp.Forever)
