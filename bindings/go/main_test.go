@@ -58,6 +58,7 @@ func init() {
 	mp.Register("come", come)
 	mp.Register("count", count)
 	mp.Register("countTwice", countTwice)
+	mp.Register("exclaim", exclaim)
 	mp.Register("hold", hold)
 	mp.Register("holdBoth", holdBoth)
 	mp.Register("holdPermits", holdPermits)
