@@ -50,7 +50,7 @@
 //
 // Blocking methods take a context and answer its error when it is done; the Try forms take a timeout instead, zero for
 // none, and answer ErrTimeout, ErrFull or ErrEmpty. A goroutine that waits inside the library holds an operating
-// system thread.
+// system thread. Wait waits for any of many objects and descriptors.
 //
 // # Closing
 //

@@ -59,6 +59,7 @@ func init() {
 	mp.Register("count", count)
 	mp.Register("countTwice", countTwice)
 	mp.Register("doubleAndDie", doubleAndDie)
+	mp.Register("exclaim", exclaim)
 	mp.Register("hold", hold)
 	mp.Register("holdBoth", holdBoth)
 	mp.Register("holdPermits", holdPermits)

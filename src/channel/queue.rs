@@ -132,7 +132,7 @@ impl Queue {
         if self.put_quickly(bytes) {
             return Ok(());
         }
-        self.port()?.put(bytes, 0, deadline)
+        self.after_put(self.port()?.put(bytes, 0, deadline))
     }
 
     /// The same with a priority: lowest first. For priority queues.
@@ -141,7 +141,7 @@ impl Queue {
         if !port.words.is(rule::PRIORITY) {
             return Err(Error::new(Status::Unsupported, "only a priority queue has priorities"));
         }
-        port.put(bytes, priority, deadline)
+        self.after_put(port.put(bytes, priority, deadline))
     }
 
     /// Hands the buffer's bytes on, without a copy where that can be. On failure the buffer comes back.
@@ -188,7 +188,7 @@ impl Queue {
     /// Takes the next message.
     #[inline]
     pub fn get(&self, deadline: Deadline) -> Result<Buffer> {
-        self.port()?.get(deadline)
+        self.after_get(self.port()?.get(deadline))
     }
 
     /// Copies the next message into `into` and says how long it is. If it does not fit, it stays, and its length
@@ -198,12 +198,12 @@ impl Queue {
         if let Some(length) = self.get_quickly(into) {
             return Ok((length, Ok(())));
         }
-        self.port()?.get_into(into, deadline)
+        self.after_get(self.port()?.get_into(into, deadline))
     }
 
     /// Waits for a message, then takes what is there, at most so many.
     pub fn get_many(&self, most: usize, deadline: Deadline) -> Result<Vec<Buffer>> {
-        self.port()?.get_many(most, deadline)
+        self.after_get(self.port()?.get_many(most, deadline))
     }
 
     /// Waits for a message, then copies what is there into `into`, one behind the other, as many as fit, at most `most`,
@@ -215,7 +215,7 @@ impl Queue {
         deadline: Deadline,
         tell: impl FnMut(usize, usize, usize),
     ) -> Result<(usize, Option<usize>)> {
-        self.port()?.get_many_into(into, most, deadline, tell)
+        self.after_get(self.port()?.get_many_into(into, most, deadline, tell))
     }
 
     /// How many messages are in the queue at this moment.

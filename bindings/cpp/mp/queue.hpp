@@ -279,6 +279,13 @@ class queue : public detail::owner<mp_queue, mp_queue_free> {
         return n;
     }
 
+    /// A descriptor that is readable while a get may succeed, or fail for good, for poll and the like; see
+    /// `mp_queue_fd`. It is the library's.
+    [[nodiscard]] int fd() { return detail::descriptor(mp_queue_fd, native()); }
+
+    /// The same for `put`.
+    [[nodiscard]] int put_fd() { return detail::descriptor(mp_queue_put_fd, native()); }
+
     /// For all processes; twice is fine.
     void close() { detail::check(mp_queue_close(native())); }
 

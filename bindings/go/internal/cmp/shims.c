@@ -530,6 +530,15 @@ void cmp_result_items(mp_result *r, mp_slice *out, size_t n) {
     }
 }
 
+// Waiting for any of many.
+
+cmp_ret cmp_wait(mp_waitable *items, size_t n, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_wait(items, n, timeout);
+    return disobey(c, answer(s));
+}
+
 // Call.
 
 cmp_ret cmp_call_return(mp_call *c, const void *data, size_t len) { return answer(mp_call_return(c, data, len)); }

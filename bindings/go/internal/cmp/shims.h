@@ -185,6 +185,8 @@ cmp_ret cmp_result_error_at(mp_result *r, size_t i, cmp_failure *failure);
 cmp_ret cmp_result_progress(mp_result *r, size_t *total);
 void cmp_result_items(mp_result *r, mp_slice *out, size_t n); // a failed item's data is NULL, and its len SIZE_MAX
 
+cmp_ret cmp_wait(mp_waitable *items, size_t n, int64_t timeout, mp_cancel *c);
+
 cmp_ret cmp_call_return(mp_call *c, const void *data, size_t len);
 cmp_ret cmp_call_return_buffer(mp_call *c, size_t len);
 void cmp_call_args(const mp_call *c, mp_slice *out, size_t n);
