@@ -180,6 +180,14 @@ impl<'a> Ledger<'a> {
         Ok(record)
     }
 
+    /// Makes the first table, if there is none yet: a queue that has filled the arena must be able to be drained.
+    pub(super) fn prepare(&self) -> Result<()> {
+        if self.words.is(rule::ACCOUNTS) && self.words.accounts.load(Ordering::Relaxed) == 0 {
+            self.grow()?;
+        }
+        Ok(())
+    }
+
     /// A table of twice the size; its first free record.
     fn grow(&self) -> Result<&'static Record> {
         let old = records(self.arena, self.words);

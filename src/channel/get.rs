@@ -125,7 +125,8 @@ impl Taking<'_> {
         }
     }
 
-    /// Takes it as a copy: what is in the queue must stay as it is, in case that this process dies.
+    /// Takes it as a copy: what is in the queue must stay as it is, in case that this process dies. In a full arena too,
+    /// for it is the acknowledgement that makes room there.
     fn into_copy(self) -> Result<Buffer> {
         let arena = self.port.arena;
         let (offset, length) = match self.found {
@@ -135,7 +136,7 @@ impl Taking<'_> {
             }
             Found::Block(..) => return Err(Error::internal("a message is longer than its block")),
         };
-        let mut buffer = Buffer::copy_in(arena, offset, length as usize)?;
+        let mut buffer = Buffer::copy_at_any_rate(arena, offset, length as usize)?;
         let state = self.commit();
         if let Place::Store(_, stored) = &self.place {
             buffer.set_origin(arena.offset_of(self.port.words), u64::from(stored.slot), state);

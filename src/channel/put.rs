@@ -195,6 +195,7 @@ impl Port<'_> {
 
     #[inline(never)]
     fn put_in_store(&self, turn: &Turn<'_>, message: Message<'_>) -> Result<()> {
+        self.ledger(turn).prepare()?;
         let store = Store::with_room(self.arena, self.words, turn)?;
         let stored = store.prepare(message.priority, message.body.len() as u64);
         match message.body {
@@ -269,7 +270,8 @@ impl Port<'_> {
         let block = self.arena.allocate(Ring::block_bytes(units), false)?;
         let ring = Ring::make(self.arena, block.reference(), units);
         let turn = words.turn(self.arena, &words.head, deadline);
-        let _head = turn.map_err(|ended| self.full(ended))?;
+        let head = turn.map_err(|ended| self.full(ended))?;
+        self.ledger(&head).prepare()?;
         if let Some(old) = old {
             old.copy_to(&ring, words.head.position(), tail);
         }

@@ -327,8 +327,10 @@ int main(void) {
         too_large_for(KINDS[i], MP_OVERFLOW_DROP_OLDEST);
         failing_at_once(KINDS[i]);
         as_many_as_need_be_are_dropped(KINDS[i]);
-        nobody_joins_for_what_was_dropped(KINDS[i]);
         reservations_take_room(KINDS[i]);
+        if (is_leak_check())
+            continue;
+        nobody_joins_for_what_was_dropped(KINDS[i]);
         waiters_of_different_lengths(KINDS[i]);
         ends_of_reservations_wake(KINDS[i]);
         dropping_beside_reservations(KINDS[i]);

@@ -1,4 +1,4 @@
-/* Done and acknowledged: task_done and join, takers that die, messages that come back. */
+/* Done: task_done and join, and takers that die. check: valgrind */
 #include "process.h"
 #include "queue.h"
 

@@ -118,7 +118,7 @@ static void lengths_of(int32_t kind, bool redeliver) {
     mp_queue *queue = queue_with(&options);
     unsigned char *bytes = malloc((64 << 20) + 1);
     CHECK(bytes != NULL);
-    for (size_t i = 0; i < COUNT; i++) {
+    for (size_t i = 0; i < COUNT - (size_t)is_leak_check(); i++) {
         fill(bytes, LENGTHS[i], i);
         CHECK_OK(mp_queue_put(queue, bytes, LENGTHS[i], 0));
         mp_buffer *buffer = get_buffer(queue, 0);
@@ -233,9 +233,12 @@ int main(void) {
     for (int i = 0; i < 3; i++) {
         lengths_of(KINDS[i], false);
         lengths_of(KINDS[i], true);
-        between_processes(KINDS[i]);
     }
     closed_queues_drain_in_order();
+    if (is_leak_check())
+        return 0;
+    for (int i = 0; i < 3; i++)
+        between_processes(KINDS[i]);
     many_of(MP_QUEUE_LIFO);
     many_of(MP_QUEUE_PRIORITY);
     return 0;

@@ -68,8 +68,7 @@ static void acknowledging(int32_t kind) {
     CHECK_STATUS(MP_ERR_STATE, mp_queue_ack(queue, buffer));
     CHECK_EQ(5, number_of(buffer));
     mp_buffer_free(buffer);
-    if (!getenv("MP_HANDLES"))
-        CHECK_STATUS(MP_ERR_INVALID, mp_queue_ack(queue, buffer));
+    CHECK_STATUS(MP_ERR_INVALID, mp_queue_ack(queue, buffer));
     /* Into the caller's memory nothing is taken that could be acknowledged. */
     put_number(queue, 6);
     CHECK_STATUS(MP_ERR_UNSUPPORTED, mp_queue_get_into(queue, &number, sizeof number, &length, MP_FOREVER));

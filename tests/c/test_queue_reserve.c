@@ -22,6 +22,8 @@ static void written_in_place(int32_t kind, int64_t maxsize) {
     mp_queue *queue = of(kind, maxsize);
     for (size_t i = 0; i < sizeof LENGTHS / sizeof *LENGTHS; i++) {
         mp_reservation *reservation = NULL;
+        if (is_leak_check() && LENGTHS[i] > 1 << 20)
+            continue;
         void *data = reserve(queue, LENGTHS[i], &reservation);
         CHECK_EQ(0, size_of(queue));
         expect_get(queue, MP_ERR_EMPTY);
@@ -298,13 +300,14 @@ int main(void) {
         closed(KINDS[i], 0);
         closed(KINDS[i], 5);
         outlives_the_handle(KINDS[i]);
+        if (is_leak_check())
+            continue;
         of_the_parent(KINDS[i]);
         of_the_dead(KINDS[i], false);
         of_the_dead(KINDS[i], true);
         waiting(KINDS[i]);
     }
-    /* Under MP_HANDLES=malloc stale handles are not refused. */
-    if (!getenv("MP_HANDLES"))
+    if (!is_leak_check())
         bad_arguments();
     return 0;
 }
