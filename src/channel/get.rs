@@ -6,7 +6,7 @@ use super::ring::{Found, Position, Ring};
 use super::store::{self, Store, Stored};
 use super::words::{rule, Turn};
 use crate::arena::held::kind;
-use crate::arena::wait::Waiter;
+use crate::arena::wait::{may_glance, Waiter};
 use crate::arena::{event, Block, BlockRef, Buffer};
 use crate::error::{Error, Result, Status};
 use crate::fault;
@@ -79,6 +79,7 @@ impl Taking<'_> {
         fault!("queue.get:committed");
         if let Some(record) = record {
             record.end();
+            fault!("queue.get:counted");
         }
         state
     }
@@ -243,12 +244,13 @@ impl Port<'_> {
     fn next_stored(&self, turn: &Turn<'static>) -> Result<Option<(Found, Place)>> {
         let is_closed = self.words.is_closed();
         let store = Store::of(self.arena, self.words, Some(turn));
-        if let Some(store) = store.filter(|_| self.words.is(rule::REDELIVER)) {
+        if self.words.is(rule::REDELIVER) {
+            // Also where nothing was ever put: who waits takes it for a reason to look, again and again.
             let bereft = self.words.bereft.swap(0, Ordering::AcqRel) != 0;
             // A taker without a handle, when it died, made nobody bereft.
             let now_and_then = self.words.head.position().ordinal() % 64 == 0;
-            if bereft || now_and_then || store.full() == 0 {
-                store.return_of_dead();
+            if let Some(store) = store.filter(|store| bereft || now_and_then || store.full() == 0) {
+                store.return_of_dead(|| _ = self.ledger(turn).fold_dead());
             }
         }
         let Some((store, stored)) = store.and_then(|store| Some((store, store.next()?))) else {
@@ -277,13 +279,19 @@ impl Port<'_> {
         let message = &words.events.message;
         let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&message.spin);
         if deadline == Deadline::Now {
+            if words.is(rule::REDELIVER) && may_glance(&message.word) && self.look_after_takers() {
+                if let Some(taken) = attempt()? {
+                    return Ok(taken);
+                }
+            }
             return Err(self.empty(waiter.try_ended()));
         }
         let mut look = Deadline::after(WATCH);
         let taken = loop {
             let ready = || {
-                if words.is(rule::REDELIVER) && look.left() <= 0 {
-                    store::investigate(arena, words);
+                if words.is(rule::STORE) && look.left() <= 0 {
+                    self.look_after_takers();
+                    self.look_after_turn();
                     look = Deadline::after(WATCH);
                 }
                 self.is_readable().then_some(())
@@ -299,6 +307,16 @@ impl Port<'_> {
         };
         event::pass_on(&message.word, &waiter, || self.is_readable());
         taken
+    }
+
+    /// Those who have unacknowledged messages may have died. True if one has: whoever has the turn next looks after what
+    /// it had, though it may have had no handle by whose end others would be told.
+    pub(super) fn look_after_takers(&self) -> bool {
+        let found = self.words.is(rule::REDELIVER) && store::investigate(self.arena, self.words);
+        if found {
+            self.words.bereft.store(1, Ordering::Release);
+        }
+        found
     }
 
     /// Whether a get may succeed, or fail for good.

@@ -74,7 +74,8 @@ impl Port<'_> {
             return Err(self.closed());
         }
         let at_once = deadline == Deadline::Now || self.words.is(rule::FAIL);
-        if at_once && !self.words.is(rule::DROP) && !is_writable(self.arena, self.words, length) {
+        let is_full = || !is_writable(self.arena, self.words, length);
+        if at_once && !self.words.is(rule::DROP) && is_full() && (!self.glance_at_reservers() || is_full()) {
             return Err(self.full(Waiter::new(self.arena, Deadline::Now).try_ended()));
         }
         let block = self.arena.allocate(length, false)?;
@@ -114,6 +115,10 @@ impl Port<'_> {
         }
         drop(turn);
         self.words.events.message.announce(self.arena, 1);
+        if message.reserved.is_some() && self.words.is(rule::BYTES) {
+            // It may be shorter than what was reserved for it.
+            self.announce_room(1);
+        }
         Ok(true)
     }
 
@@ -147,13 +152,20 @@ impl Port<'_> {
         let deadline = if words.is(rule::FAIL) { Deadline::Now } else { deadline };
         let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&room.spin);
         if deadline == Deadline::Now {
+            if self.glance_at_reservers() {
+                if let Some(made) = attempt()? {
+                    return Ok(made);
+                }
+            }
             return Err(self.full(waiter.try_ended()));
         }
         let mut look = Deadline::after(WATCH);
         let made = loop {
             let ready = || {
-                if words.reservations.load(Ordering::Relaxed) != 0 && look.left() <= 0 {
+                let may_be_freed = words.is(rule::STORE) || words.reservations.load(Ordering::Relaxed) != 0;
+                if may_be_freed && look.left() <= 0 {
                     self.look_after_reservers();
+                    self.look_after_turn();
                     look = Deadline::after(WATCH);
                 }
                 is_writable(arena, words, length).then_some(())
