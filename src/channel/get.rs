@@ -91,6 +91,7 @@ impl Taking<'_> {
         fault!("queue.get:committed");
         if let Some(record) = record {
             record.end();
+            fault!("queue.get:counted");
         }
         state
     }
@@ -251,10 +252,11 @@ impl Port<'_> {
     fn next_stored(&self, turn: &Turn<'static>) -> Result<Option<(Found, Place)>> {
         let is_closed = self.words.is_closed();
         let store = Store::of(self.arena, self.words, Some(turn));
-        if let Some(store) = store.filter(|_| self.words.is(rule::REDELIVER)) {
+        if self.words.is(rule::REDELIVER) {
+            // Also where nothing was ever put: who waits takes it for a reason to look, again and again.
             let bereft = self.words.bereft.swap(0, Ordering::AcqRel) != 0;
-            if bereft || store.full() == 0 {
-                store.return_of_dead();
+            if let Some(store) = store.filter(|store| bereft || store.full() == 0) {
+                store.return_of_dead(|| _ = self.ledger(turn).fold_dead());
             }
         }
         let Some((store, stored)) = store.and_then(|store| Some((store, store.next()?))) else {
@@ -275,9 +277,8 @@ impl Port<'_> {
     /// had would else stay away as long as the queue does not run empty.
     #[inline(never)]
     fn glance_at_takers(&self) {
-        if may_glance(&self.words.events.message.word) && store::investigate(self.arena, self.words) {
-            // A taker without a handle, when it died, made nobody bereft.
-            self.words.bereft.store(1, Ordering::Release);
+        if may_glance(&self.words.events.message.word) {
+            self.look_after_takers();
         }
     }
 
@@ -297,11 +298,9 @@ impl Port<'_> {
         let mut look = Deadline::after(WATCH);
         let taken = loop {
             let ready = || {
-                if words.is(rule::REDELIVER) && look.left() <= 0 {
-                    if store::investigate(arena, words) {
-                        // Also one that had no handle any more.
-                        words.bereft.store(1, Ordering::Release);
-                    }
+                if words.is(rule::STORE) && look.left() <= 0 {
+                    self.look_after_takers();
+                    self.look_after_turn();
                     look = Deadline::after(WATCH);
                 }
                 is_readable(arena, words).then_some(())
@@ -320,6 +319,16 @@ impl Port<'_> {
         };
         event::pass_on(&message.word, &waiter, || is_readable(arena, words));
         taken
+    }
+
+    /// Those who have unacknowledged messages may have died. True if one has: whoever has the turn next looks after what
+    /// it had, though it may have had no handle by whose end others would be told.
+    pub(super) fn look_after_takers(&self) -> bool {
+        let found = self.words.is(rule::REDELIVER) && store::investigate(self.arena, self.words);
+        if found {
+            self.words.bereft.store(1, Ordering::Release);
+        }
+        found
     }
 
     /// Acknowledges a message that this process took, as its buffer says.

@@ -242,6 +242,7 @@ impl Port<'_> {
         fault!("queue.get:committed");
         if let Some(record) = record {
             record.end();
+            fault!("queue.get:counted");
         }
     }
 

@@ -154,8 +154,10 @@ impl Port<'_> {
         let mut look = Deadline::after(WATCH);
         let made = loop {
             let ready = || {
-                if words.reservations.load(Ordering::Relaxed) != 0 && look.left() <= 0 {
+                let may_be_freed = words.is(rule::STORE) || words.reservations.load(Ordering::Relaxed) != 0;
+                if may_be_freed && look.left() <= 0 {
                     self.look_after_reservers();
+                    self.look_after_turn();
                     look = Deadline::after(WATCH);
                 }
                 is_writable(arena, words, length).then_some(())

@@ -41,6 +41,7 @@ use super::words::{rule, Turn, Words};
 use crate::arena::bridge::Descriptor;
 use crate::arena::layout::shared;
 use crate::arena::wait::Waiter;
+use crate::arena::word::Ended;
 use crate::arena::{event, object, Arena, Buffer, Holder, ObjectHead, ObjectKind, Token};
 use crate::error::{Error, Result, Status};
 use crate::fault;
@@ -165,7 +166,9 @@ impl Queue {
         };
         match put {
             Ok(()) => {
-                buffer.into_block().map(crate::arena::Block::surrender);
+                if let Some(block) = buffer.into_block() {
+                    block.surrender();
+                }
                 Ok(())
             }
             Err(error) => Err((error, buffer)),
@@ -220,7 +223,7 @@ impl Queue {
 
     /// How many messages are in the queue at this moment.
     pub fn size(&self) -> Result<usize> {
-        Ok(self.port()?.words.len() as usize)
+        Ok(self.port()?.size())
     }
 
     /// Tells that one of the messages that were taken is done. See [`Queue::join`].
@@ -245,25 +248,27 @@ impl Queue {
     pub fn join(&self, deadline: Deadline) -> Result<()> {
         let port = self.port()?;
         let words = port.words;
-        let is_done = || account::unfinished(words) == 0;
-        if is_done() || port.fold_dead()? && is_done() {
+        // Where messages come back, one that the dead told to be done may not be.
+        let settled = || !words.is(rule::REDELIVER) || !account::has_dead(port.arena, words);
+        let is_done = || account::unfinished(words) == 0 && settled();
+        let timed_out = |ended| crate::sync::ended(ended, "messages of the queue are not done yet");
+        if is_done() || port.fold_dead(deadline).map_err(timed_out)? && is_done() {
             return Ok(());
         }
         let mut waiter = Waiter::new(port.arena, deadline);
-        let timed_out = |ended| crate::sync::ended(ended, "messages of the queue are not done yet");
         if deadline == Deadline::Now {
-            account::investigate(port.arena, words);
-            port.fold_dead()?;
+            port.look_after_the_unfinished();
+            port.fold_dead(deadline).map_err(timed_out)?;
             return if is_done() { Ok(()) } else { Err(timed_out(waiter.try_ended())) };
         }
         let mut look = Deadline::after(WATCH);
         let ready = || {
             if !is_done() {
                 if look.left() <= 0 {
-                    account::investigate(port.arena, words);
+                    port.look_after_the_unfinished();
                     look = Deadline::after(WATCH);
                 }
-                port.fold_dead().ok()?;
+                port.fold_dead(deadline).ok()?;
             }
             is_done().then_some(())
         };
@@ -298,13 +303,27 @@ impl Queue {
 }
 
 impl Port<'_> {
+    /// Those for whom a join waits may have died.
+    fn look_after_the_unfinished(&self) {
+        account::investigate(self.arena, self.words);
+        if self.look_after_takers() {
+            self.words.events.message.announce_to_all(self.arena);
+        }
+        self.look_after_turn();
+    }
+
     /// Counts what the dead had taken as done. True if there was any.
-    fn fold_dead(&self) -> Result<bool> {
+    fn fold_dead(&self, deadline: Deadline) -> std::result::Result<bool, Ended> {
         if !account::has_dead(self.arena, self.words) {
             return Ok(false);
         }
-        let turn = self.get_turn(Deadline::Never)?;
-        Ok(self.ledger(&turn).fold_dead())
+        let turn = self.words.turn(self.arena, &self.words.head, deadline)?;
+        let folded = self.ledger(&turn).fold_dead();
+        drop(turn);
+        if folded && account::unfinished(self.words) == 0 {
+            event::notify(&self.words.events.done, u32::MAX);
+        }
+        Ok(folded)
     }
 
     /// Closes the channel.

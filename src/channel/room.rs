@@ -56,7 +56,7 @@ fn reserved(arena: &'static Arena, words: &Words) -> Load {
 fn investigate(arena: &'static Arena, words: &Words) -> bool {
     let owners = table(arena, words).iter().map(|record| record.owner.load(Ordering::Acquire));
     let others = owners.filter(|owner| *owner != 0 && *owner != arena.me().bits());
-    others.fold(false, |found, owner| arena.investigate(Owner::of_word(owner)) || found)
+    others.filter(|owner| arena.investigate(Owner::of_word(*owner))).count() > 0
 }
 
 /// Whether a message of this length may be put, or fail for good, as far as can be told without a turn. Where messages
@@ -133,22 +133,21 @@ impl Port<'_> {
     }
 
     /// After a while of waiting for room: those who have reserved some may have died.
-    pub(super) fn look_after_reservers(&self) {
-        if investigate(self.arena, self.words) {
-            self.arena.settle_pending();
-        }
-    }
-
-    /// The same for who only tries, now and then. True if some have died.
-    pub(super) fn glance_at_reservers(&self) -> bool {
-        let words = self.words;
-        let found = words.reservations.load(Ordering::Relaxed) != 0
-            && may_glance(&words.events.room.word)
-            && investigate(self.arena, words);
+    /// True if one has.
+    pub(super) fn look_after_reservers(&self) -> bool {
+        let found = investigate(self.arena, self.words);
         if found {
             self.arena.settle_pending();
         }
         found
+    }
+
+    /// The same for who does not wait, but may try again and again: not at every try.
+    #[cold]
+    pub(super) fn glance_at_reservers(&self) -> bool {
+        self.words.reservations.load(Ordering::Relaxed) != 0
+            && may_glance(&self.words.events.room.word)
+            && self.look_after_reservers()
     }
 
     /// Reserves room for a message of this length, which the caller has found to be there: the number of the record.
@@ -273,6 +272,7 @@ impl Port<'_> {
         fault!("queue.drop:dropped");
         if let Some(record) = record {
             self.ledger(turn).end_drop(record);
+            fault!("queue.drop:done");
         }
         if let Some(index) = held {
             self.arena.my_entry(index).become_kind(kind::PRIVATE);
