@@ -28,6 +28,10 @@ mod journal;
 #[cfg(not(loom))]
 pub(crate) mod layout;
 #[cfg(not(loom))]
+mod lease;
+#[cfg(not(loom))]
+mod link;
+#[cfg(not(loom))]
 mod map;
 #[cfg(not(loom))]
 mod named;
@@ -71,6 +75,7 @@ pub use self::{
     census::Census,
     death::Obituary,
     held::Entry,
+    lease::Lease,
     map::{Arena, Usage},
     named::{each_arena, OpenOptions},
     object::{Holder, Near, Object, ObjectHead, ObjectKind},

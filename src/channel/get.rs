@@ -1,6 +1,7 @@
 //! Getting.
 
 use super::account::Record;
+use super::connection::closed_here;
 use super::port::Port;
 use super::ring::{Found, Position, Ring};
 use super::store::{self, Store, Stored};
@@ -286,10 +287,14 @@ impl Port<'_> {
                     store::investigate(arena, words);
                     look = Deadline::after(WATCH);
                 }
-                self.is_readable().then_some(())
+                look = self.look_after_peer(look);
+                (self.is_readable() || self.is_left()).then_some(())
             };
             if let Err(ended) = event::await_change(&message.word, &mut waiter, ready) {
                 break Err(self.empty(ended));
+            }
+            if self.is_left() {
+                break Err(closed_here());
             }
             match attempt() {
                 Ok(None) => {}

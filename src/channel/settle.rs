@@ -64,11 +64,16 @@ pub(super) fn stir_words(arena: &Arena, words: &Words) {
     if words.is(rule::REDELIVER) {
         words.bereft.store(1, Ordering::Release);
     }
+    announce_after_death(arena, words);
+    event::rouse(&words.events.done);
+}
+
+/// Those who wait for either end look again, whether or not others have told them before, or half.
+pub(super) fn announce_after_death(arena: &Arena, words: &Words) {
     for event in [&words.events.message, &words.events.room] {
         event.announce_to_all(arena);
         event.watchers.rouse(arena);
     }
-    event::rouse(&words.events.done);
 }
 
 /// Takes apart the channel: its messages, then its parts. Each step may be done twice.
