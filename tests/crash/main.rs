@@ -20,6 +20,8 @@ mod locks;
 mod memory;
 mod named;
 mod named_access;
+mod pipe_storm;
+mod pipes;
 mod pool_faults;
 mod pool_storm;
 mod pools;
@@ -76,6 +78,8 @@ fn main() {
         queues::cases,
         shared::cases,
         queue_storm::cases,
+        pipes::cases,
+        pipe_storm::cases,
         doorbell::cases,
         named::cases,
         named_access::cases,
