@@ -77,6 +77,7 @@ OBJECT(value)
 OBJECT(array)
 OBJECT(shared_memory)
 OBJECT(queue)
+OBJECT(connection)
 
 // Lock.
 
@@ -318,17 +319,22 @@ cmp_ret cmp_queue_put(mp_queue *q, const void *data, size_t len, int64_t timeout
     return disobey(c, answer(s));
 }
 
-cmp_ret cmp_queue_get(mp_queue *q, int64_t timeout, mp_cancel *c) {
-    mp_buffer *out = NULL;
-    mp_status s = obey(c);
-    if (MP_SUCCEEDED(s))
-        s = mp_queue_get(q, timeout, &out);
+// With the bytes of the buffer, if there is one.
+static cmp_ret answer_buffer(mp_cancel *c, mp_status s, mp_buffer *out) {
     cmp_ret r = disobey(c, answer_ptr(s, out));
     if (out != NULL) {
         r.data = mp_buffer_data(out);
         r.num = mp_buffer_len(out);
     }
     return r;
+}
+
+cmp_ret cmp_queue_get(mp_queue *q, int64_t timeout, mp_cancel *c) {
+    mp_buffer *out = NULL;
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_queue_get(q, timeout, &out);
+    return answer_buffer(c, s, out);
 }
 
 cmp_ret cmp_queue_get_into(mp_queue *q, void *data, size_t cap, int64_t timeout, mp_cancel *c) {
@@ -346,6 +352,45 @@ cmp_ret cmp_queue_size(mp_queue *q) {
 }
 
 cmp_ret cmp_queue_close(mp_queue *q) { return answer(mp_queue_close(q)); }
+
+// Connection.
+
+cmp_ret cmp_pipe(bool duplex, mp_connection **other) {
+    mp_connection *out = NULL;
+    mp_status s = mp_pipe(duplex, &out, other);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_connection_send(mp_connection *n, const void *data, size_t len, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_connection_send(n, data, len, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_connection_recv(mp_connection *n, int64_t timeout, mp_cancel *c) {
+    mp_buffer *out = NULL;
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_connection_recv(n, timeout, &out);
+    return answer_buffer(c, s, out);
+}
+
+cmp_ret cmp_connection_recv_into(mp_connection *n, void *data, size_t cap, int64_t timeout, mp_cancel *c) {
+    size_t len = 0;
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_connection_recv_into(n, data, cap, &len, timeout);
+    return disobey(c, answer_num(s, len));
+}
+
+cmp_ret cmp_connection_poll(mp_connection *n, int64_t timeout, mp_cancel *c) {
+    bool ready = false;
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_connection_poll(n, timeout, &ready);
+    return disobey(c, answer_num(s, ready));
+}
 
 // Arena.
 
