@@ -243,7 +243,10 @@
 /** A kind of `mp_waitable`: an `mp_queue`. Ready: a get may succeed, or fail for good, as the queue is closed. */
 #define MP_WAIT_QUEUE 1
 
-/** A kind of `mp_waitable`: an `mp_connection`. Not built yet: `MP_ERR_UNSUPPORTED`. */
+/**
+ * A kind of `mp_waitable`: an `mp_connection`. Ready: a receive would not wait: there is a message, or the other end has
+ * gone.
+ */
 #define MP_WAIT_CONNECTION 2
 
 /** A kind of `mp_waitable`: an `mp_event`. Ready: it is set. */
@@ -320,6 +323,21 @@ typedef struct mp_cancel mp_cancel;
  *         status = mp_condition_wait(condition, timeout);
  */
 typedef struct mp_condition mp_condition;
+
+/**
+ * One end of a pipe, through which processes send each other messages of any length. A message is received whole or
+ * not at all, in the order in which they were sent; several threads and processes may use an end, and each message goes
+ * to one of them. A process killed inside a call loses at most the message of that call.
+ *
+ * An end lives while any process has a handle of it. When the last one is closed or freed, or the last process with
+ * one has died, the other end receives what was sent before and then `MP_ERR_END`, and its sends answer
+ * `MP_ERR_CLOSED`. The death of a child of libmp is noticed at once; that of another process by who waits, within
+ * about a second. A forked child has all handles of its parent, those of both ends: so each process should close the
+ * end that it does not use, or nobody will ever see the other one gone.
+ *
+ * *Threads*: thread-safe. *Processes*: a forked child may use it; others get one by a token.
+ */
+typedef struct mp_connection mp_connection;
 
 /** An event that processes share: it is set or not, and processes wait until it is set. It belongs to nobody. */
 typedef struct mp_event mp_event;
@@ -1671,6 +1689,113 @@ MP_API mp_status mp_queue_commit_len(mp_reservation *reservation, size_t len);
 MP_API mp_status mp_queue_abandon(mp_reservation *reservation);
 
 /**
+ * Makes a pipe and gives its two ends. If it is `duplex` both send and receive; otherwise `*a` only receives and `*b`
+ * only sends. Each direction has room for 64 MiB in 1,048,576 messages, or for one message of any length.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` if `a` or `b` is NULL, or both are the same; `MP_ERR_STATE`
+ * as for `mp_lock_new`. After a failure both are NULL.
+ *
+ * *Ownership*: free each with `mp_connection_free`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_pipe(bool duplex, mp_connection **a, mp_connection **b);
+
+/**
+ * Sends a copy of `len` bytes, waiting for room up to `timeout` nanoseconds. When it returns the message is there for
+ * whoever receives at the other end, whatever becomes of this process. There is never a SIGPIPE.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_TIMEOUT` if there was no room in time; `MP_ERR_CLOSED` if nobody has the other end any
+ * more, or this handle was closed; `MP_ERR_UNSUPPORTED` if the pipe is one-way and this end only receives;
+ * `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for
+ * `mp_lock_new`. On failure nothing was sent. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_connection_send(mp_connection *connection, const void *data, size_t len, int64_t timeout);
+
+/**
+ * Receives the next message, waiting for one up to `timeout` nanoseconds. A message longer than a kilobyte is handed
+ * over without a copy.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_TIMEOUT` if none came in time; `MP_ERR_END` when nobody has the other end any more, and
+ * all that was sent is received; `MP_ERR_CLOSED` if this handle was closed; `MP_ERR_UNSUPPORTED` if the pipe is one-way
+ * and this end only sends; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`;
+ * `MP_ERR_STATE` as for `mp_lock_new`. On failure nothing was received, and `*out` is NULL.
+ *
+ * *Ownership*: free the buffer with `mp_buffer_free`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_connection_recv(mp_connection *connection, int64_t timeout, mp_buffer **out);
+
+/**
+ * Copies the next message into `buf`, which has room for `cap` bytes, and sets `*len`.
+ *
+ * *Returns* as `mp_connection_recv`, and `MP_ERR_TOO_LARGE` if the message has more than `cap` bytes: then it is still
+ * the next one, and `*len` says how many are needed. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_connection_recv_into(mp_connection *connection, void *buf, size_t cap, size_t *len,
+    int64_t timeout);
+
+/**
+ * Waits up to `timeout` nanoseconds until a receive would not wait, and writes into `*ready` whether that is so: a
+ * message is there, or the other end has gone. It takes nothing; another thread or process may be faster.
+ *
+ * *Returns* `MP_OK`, also if it is not ready; `MP_ERR_CLOSED` if this handle was closed; `MP_ERR_UNSUPPORTED` if the
+ * pipe is one-way and this end only sends; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_INVALID`; `MP_ERR_STATE`
+ * as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_connection_poll(mp_connection *connection, int64_t timeout, bool *ready);
+
+/**
+ * Closes this handle. Other threads that are inside a call with it are woken, and their calls answer `MP_ERR_CLOSED`,
+ * as do all later ones but this and `mp_connection_free`. The other end sees this one gone when every process that has
+ * a handle of it has closed or freed that, or died; what was sent can be received. Twice is fine.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe. *Processes*: closes
+ * this process's handle only.
+ */
+MP_API mp_status mp_connection_close(mp_connection *connection);
+
+/**
+ * Writes a descriptor into `*fd` that is readable while a receive would not wait, or when this handle was closed: for
+ * poll, select and epoll (level-triggered). It follows a change within moments, so that it may tell of an earlier
+ * state: receive without waiting, and poll again if there is nothing. The handle has one descriptor, made at the first
+ * request, and with the process's first one a thread that looks after them.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_CLOSED` if this handle was closed; `MP_ERR_UNSUPPORTED` if the pipe is one-way and this end
+ * only sends; `MP_ERR_INVALID`; `MP_ERR_SYSTEM` if none can be had, or no thread; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: the library's: do not read, write or close it; it goes with the handle, when that is freed. If the program
+ * has closed it all the same, the next request makes another. *Threads*: thread-safe. *Processes*: it is this process's
+ * alone; a forked child's copy is closed, and it asks for its own.
+ */
+MP_API mp_status mp_connection_fd(mp_connection *connection, int32_t *fd);
+
+/**
+ * Writes the token of this end into `*out`: by it, another process gets a handle of the same end. It may be sent through
+ * a queue or a connection, or be an argument of a process.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_CLOSED` if this handle was closed; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: a token is plain bytes and keeps nothing alive by itself, see `mp_token_keep`; an end that is kept is
+ * not gone, though no process has it. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_connection_token(const mp_connection *connection, mp_token *out);
+
+/**
+ * Makes a handle of the end of a pipe that a token names.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if that end has gone; `MP_ERR_INVALID` if the token is NULL, not one of this family
+ * of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_connection_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_connection_from_token(const mp_token *token, mp_connection **out);
+
+/**
+ * Closes this process's handle and ends it; NULL is nothing.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle: close it first, and wait for those who do.
+ */
+MP_API void mp_connection_free(mp_connection *connection);
+
+/**
  * Makes a value of `size` bytes: a copy of those at `init`, or zeroes if that is NULL. `lock` is
  * `MP_LOCK_RECURSIVE`, `MP_LOCK_PLAIN` or `MP_LOCK_NONE`.
  *
@@ -2483,8 +2608,8 @@ MP_API mp_status mp_arena_array(mp_arena *arena, const char *name, size_t elem_s
  * `MP_ERR_INVALID` if `items` is NULL, if `n` is 0 and `timeout` is `MP_FOREVER`, or for an item whose kind is none,
  * whose handle is not a live one of that kind or belongs to another process, or whose descriptor is not open;
  * `MP_ERR_STATE` for a process that was not started, a result of the pool in whose callback this is, and as for
- * `mp_lock_new`; `MP_ERR_CLOSED` for a process whose handle was closed; `MP_ERR_UNSUPPORTED` for a kind that is not
- * built yet; `MP_ERR_SYSTEM`. The text says which item it is. After a failure no `ready` is true.
+ * `mp_lock_new`; `MP_ERR_CLOSED` for a process whose handle was closed; `MP_ERR_UNSUPPORTED` for the end of a
+ * one-way pipe that only sends; `MP_ERR_SYSTEM`. The text says which item it is. After a failure no `ready` is true.
  *
  * *Threads*: thread-safe, each thread with an array of its own; no handle in it may be freed meanwhile. *Processes*:
  * what another process does counts as what this one does. *Signals*: none ends the wait.

@@ -32,6 +32,7 @@ const ORDER: &[&str] = &[
     "barrier",
     "queue",
     "many",
+    "connection",
     "value",
     "atomic",
     "array",

@@ -40,6 +40,7 @@
 #include "mp/barrier.hpp"
 #include "mp/codec.hpp"
 #include "mp/condition.hpp"
+#include "mp/connection.hpp"
 #include "mp/core.hpp"
 #include "mp/error.hpp"
 #include "mp/event.hpp"

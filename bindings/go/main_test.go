@@ -55,6 +55,7 @@ func init() {
 		return mp.WithCode(code, errors.New("asked to"))
 	})
 	mp.Register("addUp", addUp)
+	mp.Register("answerLengths", answerLengths)
 	mp.Register("come", come)
 	mp.Register("count", count)
 	mp.Register("countTwice", countTwice)

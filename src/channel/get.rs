@@ -1,6 +1,7 @@
 //! Getting.
 
 use super::account::Record;
+use super::connection::closed_here;
 use super::port::Port;
 use super::ring::{Found, Position, Ring};
 use super::store::{self, Store, Stored};
@@ -303,10 +304,14 @@ impl Port<'_> {
                     self.look_after_turn();
                     look = Deadline::after(WATCH);
                 }
-                is_readable(arena, words).then_some(())
+                look = self.look_after_peer(look);
+                (is_readable(arena, words) || self.is_left()).then_some(())
             };
             if let Err(ended) = event::await_change(&message.word, &mut waiter, ready) {
                 break Err(self.empty(ended));
+            }
+            if self.is_left() {
+                break Err(closed_here());
             }
             match attempt() {
                 Ok(None) => {}

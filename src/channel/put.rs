@@ -1,5 +1,6 @@
 //! Putting.
 
+use super::connection::closed_here;
 use super::port::Port;
 use super::ring::{Body, Position, Ring};
 use super::room::is_writable;
@@ -160,10 +161,14 @@ impl Port<'_> {
                     self.look_after_turn();
                     look = Deadline::after(WATCH);
                 }
-                is_writable(arena, words, length).then_some(())
+                look = self.look_after_peer(look);
+                (is_writable(arena, words, length) || self.is_left()).then_some(())
             };
             if let Err(ended) = event::await_change(&room.word, &mut waiter, ready) {
                 break Err(self.full(ended));
+            }
+            if self.is_left() {
+                break Err(closed_here());
             }
             match attempt() {
                 Ok(None) => {}

@@ -65,11 +65,16 @@ pub(super) fn stir_words(arena: &Arena, words: &Words) {
         words.bereft.store(1, Ordering::Release);
         crate::fault!("queue.stir:bereft");
     }
+    announce_after_death(arena, words);
+    event::rouse(&words.events.done);
+}
+
+/// Those who wait for either end look again, whether or not others have told them before, or half.
+pub(super) fn announce_after_death(arena: &Arena, words: &Words) {
     for event in [&words.events.message, &words.events.room] {
         event.announce_to_all(arena);
         event.watchers.rouse(arena);
     }
-    event::rouse(&words.events.done);
 }
 
 /// Takes apart the channel: its messages, then its parts. Each step may be done twice.

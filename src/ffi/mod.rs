@@ -19,6 +19,7 @@ pub mod buffer;
 pub mod call;
 pub mod cancel;
 pub mod condition;
+pub mod connection;
 pub mod event;
 pub mod lock;
 pub mod many;

@@ -1,5 +1,6 @@
 //! Waiting for many things at once.
 
+use super::connection::mp_connection;
 use super::event::mp_event;
 use super::guard::guard;
 use super::handle::{self, Handle};
@@ -10,7 +11,7 @@ use super::semaphore::mp_semaphore;
 use super::status::mp_status;
 use super::types::{self, mp_bool};
 use crate::arena::multi::{self, Waitable};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::sync;
 use crate::sys::clock::Deadline;
 use std::ffi::c_void;
@@ -19,7 +20,8 @@ use std::ffi::c_void;
 pub const MP_WAIT_FD: i32 = 0;
 /// A kind of `mp_waitable`: an `mp_queue`. Ready: a get may succeed, or fail for good, as the queue is closed.
 pub const MP_WAIT_QUEUE: i32 = 1;
-/// A kind of `mp_waitable`: an `mp_connection`. Not built yet: `MP_ERR_UNSUPPORTED`.
+/// A kind of `mp_waitable`: an `mp_connection`. Ready: a receive would not wait: there is a message, or the other end has
+/// gone.
 pub const MP_WAIT_CONNECTION: i32 = 2;
 /// A kind of `mp_waitable`: an `mp_event`. Ready: it is set.
 pub const MP_WAIT_EVENT: i32 = 3;
@@ -57,8 +59,8 @@ pub struct mp_waitable {
 /// `MP_ERR_INVALID` if `items` is NULL, if `n` is 0 and `timeout` is `MP_FOREVER`, or for an item whose kind is none,
 /// whose handle is not a live one of that kind or belongs to another process, or whose descriptor is not open;
 /// `MP_ERR_STATE` for a process that was not started, a result of the pool in whose callback this is, and as for
-/// `mp_lock_new`; `MP_ERR_CLOSED` for a process whose handle was closed; `MP_ERR_UNSUPPORTED` for a kind that is not
-/// built yet; `MP_ERR_SYSTEM`. The text says which item it is. After a failure no `ready` is true.
+/// `mp_lock_new`; `MP_ERR_CLOSED` for a process whose handle was closed; `MP_ERR_UNSUPPORTED` for the end of a
+/// one-way pipe that only sends; `MP_ERR_SYSTEM`. The text says which item it is. After a failure no `ready` is true.
 ///
 /// *Threads*: thread-safe, each thread with an array of its own; no handle in it may be freed meanwhile. *Processes*:
 /// what another process does counts as what this one does. *Signals*: none ends the wait.
@@ -94,7 +96,7 @@ unsafe fn waitable(item: &mp_waitable) -> Result<Waitable> {
         match item.kind {
             MP_WAIT_FD => Ok(Waitable::File(item.fd)),
             MP_WAIT_QUEUE => core::<mp_queue>(item)?.waitable(),
-            MP_WAIT_CONNECTION => Err(Error::new(Status::Unsupported, "MP_WAIT_CONNECTION is not built yet")),
+            MP_WAIT_CONNECTION => core::<mp_connection>(item)?.waitable(),
             MP_WAIT_EVENT => core::<mp_event>(item)?.waitable(),
             MP_WAIT_SEMAPHORE => core::<mp_semaphore>(item)?.waitable(),
             MP_WAIT_PROCESS => core::<mp_process>(item)?.waitable(),

@@ -20,6 +20,8 @@ mod locks;
 mod memory;
 mod named;
 mod named_access;
+mod pipe_storm;
+mod pipes;
 mod pool_faults;
 mod pool_storm;
 mod pools;
@@ -82,6 +84,8 @@ fn main() {
         queues::cases,
         shared::cases,
         queue_storm::cases,
+        pipes::cases,
+        pipe_storm::cases,
         doorbell::cases,
         waits::cases,
         named::cases,

@@ -39,4 +39,14 @@ static inline cmp_ret disobey(mp_cancel *c, cmp_ret r) {
     return r;
 }
 
+// With the bytes of the buffer, if there is one.
+static inline cmp_ret answer_buffer(mp_cancel *c, mp_status s, mp_buffer *out) {
+    cmp_ret r = disobey(c, answer_ptr(s, out));
+    if (out != NULL) {
+        r.data = mp_buffer_data(out);
+        r.num = mp_buffer_len(out);
+    }
+    return r;
+}
+
 #endif

@@ -28,6 +28,7 @@ type (
 	Array     struct{ opaque }
 	Memory    struct{ opaque }
 	Queue     struct{ opaque }
+	Connection struct{ opaque }
 	Arena     struct{ opaque }
 	Process   struct{ opaque }
 	Pool      struct{ opaque }
@@ -48,6 +49,7 @@ func (p *Value) c() *C.mp_value          { return (*C.mp_value)(unsafe.Pointer(p
 func (p *Array) c() *C.mp_array          { return (*C.mp_array)(unsafe.Pointer(p)) }
 func (p *Memory) c() *C.mp_shared_memory { return (*C.mp_shared_memory)(unsafe.Pointer(p)) }
 func (p *Queue) c() *C.mp_queue          { return (*C.mp_queue)(unsafe.Pointer(p)) }
+func (p *Connection) c() *C.mp_connection { return (*C.mp_connection)(unsafe.Pointer(p)) }
 func (p *Arena) c() *C.mp_arena          { return (*C.mp_arena)(unsafe.Pointer(p)) }
 func (p *Process) c() *C.mp_process      { return (*C.mp_process)(unsafe.Pointer(p)) }
 func (p *Pool) c() *C.mp_pool            { return (*C.mp_pool)(unsafe.Pointer(p)) }

@@ -46,6 +46,7 @@ OBJECT(value)
 OBJECT(array)
 OBJECT(shared_memory)
 OBJECT(queue)
+OBJECT(connection)
 
 // Lock.
 
@@ -263,6 +264,45 @@ cmp_ret cmp_shared_memory_open(const char *name) {
 }
 
 cmp_ret cmp_shared_memory_unlink(const char *name) { return answer(mp_shared_memory_unlink(name)); }
+
+// Connection.
+
+cmp_ret cmp_pipe(bool duplex, mp_connection **other) {
+    mp_connection *out = NULL;
+    mp_status s = mp_pipe(duplex, &out, other);
+    return answer_ptr(s, out);
+}
+
+cmp_ret cmp_connection_send(mp_connection *n, const void *data, size_t len, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_connection_send(n, data, len, timeout);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_connection_recv(mp_connection *n, int64_t timeout, mp_cancel *c) {
+    mp_buffer *out = NULL;
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_connection_recv(n, timeout, &out);
+    return answer_buffer(c, s, out);
+}
+
+cmp_ret cmp_connection_recv_into(mp_connection *n, void *data, size_t cap, int64_t timeout, mp_cancel *c) {
+    size_t len = 0;
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_connection_recv_into(n, data, cap, &len, timeout);
+    return disobey(c, answer_num(s, len));
+}
+
+cmp_ret cmp_connection_poll(mp_connection *n, int64_t timeout, mp_cancel *c) {
+    bool ready = false;
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_connection_poll(n, timeout, &ready);
+    return disobey(c, answer_num(s, ready));
+}
 
 // Arena.
 

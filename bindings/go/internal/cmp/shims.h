@@ -77,6 +77,7 @@ CMP_OBJECT(value);
 CMP_OBJECT(array);
 CMP_OBJECT(shared_memory);
 CMP_OBJECT(queue);
+CMP_OBJECT(connection);
 
 cmp_ret cmp_lock_new(void);
 cmp_ret cmp_lock_acquire(mp_lock *l, int64_t timeout, mp_cancel *c);
@@ -146,6 +147,12 @@ cmp_ret cmp_queue_redelivers(mp_queue *q); // num
 cmp_ret cmp_queue_join(mp_queue *q, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_queue_size(mp_queue *q);
 cmp_ret cmp_queue_close(mp_queue *q);
+
+cmp_ret cmp_pipe(bool duplex, mp_connection **other);
+cmp_ret cmp_connection_send(mp_connection *n, const void *data, size_t len, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_connection_recv(mp_connection *n, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_connection_recv_into(mp_connection *n, void *data, size_t cap, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_connection_poll(mp_connection *n, int64_t timeout, mp_cancel *c);
 
 cmp_ret cmp_arena_open(const char *name, const cmp_arena_how *how);
 cmp_ret cmp_arena_queue(mp_arena *a, const char *name, const cmp_queue_how *how); // NULL: it must be there

@@ -34,12 +34,7 @@ cmp_ret cmp_queue_get(mp_queue *q, int64_t timeout, mp_cancel *c) {
     mp_status s = obey(c);
     if (MP_SUCCEEDED(s))
         s = mp_queue_get(q, timeout, &out);
-    cmp_ret r = disobey(c, answer_ptr(s, out));
-    if (out != NULL) {
-        r.data = mp_buffer_data(out);
-        r.num = mp_buffer_len(out);
-    }
-    return r;
+    return answer_buffer(c, s, out);
 }
 
 cmp_ret cmp_queue_get_into(mp_queue *q, void *data, size_t cap, int64_t timeout, mp_cancel *c) {
