@@ -22,7 +22,7 @@ static int fd_of_room(mp_queue *queue) {
     return fd;
 }
 
-static void get_buffer(mp_queue *queue) {
+static void take_one(mp_queue *queue) {
     mp_buffer *buffer = NULL;
     CHECK_OK(mp_queue_get(queue, MP_FOREVER, &buffer));
     mp_buffer_free(buffer);
@@ -41,10 +41,10 @@ static void unbounded(void) {
         CHECK_OK(mp_queue_put(queue, bytes, length, MP_FOREVER));
         becomes(fd, true);
         CHECK_OK(mp_queue_put(queue, bytes, length, MP_FOREVER));
-        get_buffer(queue);
+        take_one(queue);
         CHECK(polls(fd, 0));
         if (i % 2)
-            get_buffer(queue);
+            take_one(queue);
         else
             CHECK_OK(mp_queue_get_into(queue, bytes, sizeof bytes, &found, MP_FOREVER));
         if (i % 3)
