@@ -342,3 +342,21 @@ impl Event {
         self.watchers.ring(arena);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::channel::{Queue, QueueOptions};
+
+    #[test]
+    fn who_does_not_get_the_turn_leaves_it_to_who_has_it() {
+        let queue = Queue::new(&QueueOptions::default()).unwrap();
+        let (arena, words) = queue.parts();
+        let turn = words.free_turn(arena, &words.head);
+        assert!(turn.is_some());
+        for _ in 0..2 {
+            assert!(words.free_turn(arena, &words.head).is_none());
+        }
+        drop(turn);
+        assert!(words.free_turn(arena, &words.head).is_some());
+    }
+}
