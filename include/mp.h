@@ -236,6 +236,32 @@
 #define MP_LOCK_NONE 2
 
 /**
+ * A kind of `mp_waitable`: the descriptor `fd`. Ready: it has bytes to read, its other end was closed, or it failed.
+ */
+#define MP_WAIT_FD 0
+
+/** A kind of `mp_waitable`: an `mp_queue`. Ready: a get may succeed, or fail for good, as the queue is closed. */
+#define MP_WAIT_QUEUE 1
+
+/**
+ * A kind of `mp_waitable`: an `mp_connection`. Ready: a receive would not wait, for there is a message, or nobody has the
+ * other end any more, or this handle is closed meanwhile.
+ */
+#define MP_WAIT_CONNECTION 2
+
+/** A kind of `mp_waitable`: an `mp_event`. Ready: it is set. */
+#define MP_WAIT_EVENT 3
+
+/** A kind of `mp_waitable`: an `mp_semaphore`. Ready: it has a permit. */
+#define MP_WAIT_SEMAPHORE 4
+
+/** A kind of `mp_waitable`: an `mp_process`. Ready: it has ended. */
+#define MP_WAIT_PROCESS 5
+
+/** A kind of `mp_waitable`: an `mp_result`. Ready: it is, and its callback has returned. */
+#define MP_WAIT_RESULT 6
+
+/**
  * Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
  * name. It is the file `mp.NAME` in `/dev/shm` (the environment variable `MP_ARENA_DIR` names another directory) that
  * appears whole: a creator that dies half-way leaves nothing. The arena stays until `mp_arena_unlink`, its named
@@ -625,6 +651,18 @@ typedef struct mp_arena_options {
     bool must_exist;
 } mp_arena_options;
 
+/** One thing that `mp_wait` waits for. */
+typedef struct mp_waitable {
+    /** `MP_WAIT_FD`, `MP_WAIT_QUEUE` or another: which of the next two counts, and what it is. */
+    int32_t kind;
+    /** The descriptor, for `MP_WAIT_FD`. */
+    int32_t fd;
+    /** The handle, for all others. */
+    void *handle;
+    /** Written by `mp_wait`: whether it is ready. */
+    bool ready;
+} mp_waitable;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -859,6 +897,18 @@ MP_API mp_status mp_process_close(mp_process *process);
  * NULL.
  */
 MP_API mp_status mp_process_exitcode(const mp_process *process, int32_t *code);
+
+/**
+ * Writes a descriptor into `*fd` that is readable when the process has ended, for poll, select and epoll. Then
+ * `mp_process_exitcode` answers. The handle has one descriptor, made at the first request, and with this process's
+ * first one a thread that looks after them.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_INVALID` for NULL; `MP_ERR_SYSTEM`
+ * if none can be had, or no thread.
+ *
+ * *Ownership*: as for `mp_event_fd`.
+ */
+MP_API mp_status mp_process_sentinel(mp_process *process, int32_t *fd);
 
 /**
  * Whether the process runs: false before its start and after its end.
@@ -1525,6 +1575,27 @@ MP_API mp_status mp_queue_join(mp_queue *queue, int64_t timeout);
  * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a process that has no part in the arena.
  */
 MP_API mp_status mp_queue_close(mp_queue *queue);
+
+/**
+ * Writes a descriptor into `*fd` that is readable while a get may succeed, or fail for good because the queue is
+ * closed, for poll, select and epoll (level-triggered). It follows a change within moments, so that it may tell of an
+ * earlier state: get without waiting, and poll again if there is nothing. The handle has one such descriptor, made at
+ * the first request, and with the process's first one a thread that looks after them.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM` if none can be had, or no thread; `MP_ERR_STATE` in a process
+ * that has no part in the arena.
+ *
+ * *Ownership*, *Threads* and *Processes*: as for `mp_event_fd`.
+ */
+MP_API mp_status mp_queue_fd(mp_queue *queue, int32_t *fd);
+
+/**
+ * The same for the other end: readable while a put may succeed, or fail for good because the queue is closed. That of
+ * an unbounded queue is always readable.
+ *
+ * *Returns*, *Ownership*, *Threads* and *Processes*: as for `mp_queue_fd`.
+ */
+MP_API mp_status mp_queue_put_fd(mp_queue *queue, int32_t *fd);
 
 /**
  * Writes the queue's token: 32 bytes that name it in every process of the family.
@@ -2452,6 +2523,28 @@ MP_API mp_status mp_arena_value(mp_arena *arena, const char *name, size_t size, 
  */
 MP_API mp_status mp_arena_array(mp_arena *arena, const char *name, size_t elem_size, size_t count, const void *init,
     int32_t lock, mp_array **out);
+
+/**
+ * Waits until at least one of `n` things is ready, up to `timeout` nanoseconds, and says which: `ready` becomes true
+ * of all that are, and false of the others. It takes nothing: others may be faster, so take what is ready without
+ * waiting, and wait again if it has gone. The same thing may stand there twice. `n` may be 0, with a timeout that
+ * ends.
+ *
+ * Objects of one arena need no descriptor. With descriptors or a second arena among the items, it has one descriptor of
+ * its own for each arena while it sleeps, which the thread of `mp_event_fd` looks after. Where these can't be had, and
+ * where a cancel object is in use meanwhile, it looks every 10 ms.
+ *
+ * *Returns* `MP_OK` if at least one is ready; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`);
+ * `MP_ERR_INVALID` if `items` is NULL, if `n` is 0 and `timeout` is `MP_FOREVER`, or for an item whose kind is none,
+ * whose handle is not a live one of that kind or belongs to another process, or whose descriptor is not open;
+ * `MP_ERR_STATE` for a process that was not started, a result of the pool in whose callback this is, and as for
+ * `mp_lock_new`; `MP_ERR_CLOSED` for a process or a connection whose handle was closed; `MP_ERR_UNSUPPORTED` for the
+ * sending end of a one-way pipe; `MP_ERR_SYSTEM`. The text says which item it is. After a failure no `ready` is true.
+ *
+ * *Threads*: thread-safe, each thread with an array of its own; no handle in it may be freed meanwhile. *Processes*:
+ * what another process does counts as what this one does. *Signals*: none ends the wait.
+ */
+MP_API mp_status mp_wait(mp_waitable *items, size_t n, int64_t timeout);
 
 /**
  * Makes a cancel object that is not fired.

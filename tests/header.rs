@@ -40,6 +40,7 @@ const ORDER: &[&str] = &[
     "result",
     "arena",
     "named",
+    "wait",
     "cancel",
 ];
 

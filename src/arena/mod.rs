@@ -34,6 +34,8 @@ mod link;
 #[cfg(not(loom))]
 mod map;
 #[cfg(not(loom))]
+pub mod multi;
+#[cfg(not(loom))]
 mod named;
 #[cfg(not(loom))]
 mod names;

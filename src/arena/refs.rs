@@ -166,6 +166,7 @@ impl BlockRef {
     }
 
     /// From what was stored in the arena; not validated.
+    #[inline(always)]
     pub fn from_bits(bits: u64) -> BlockRef {
         BlockRef(bits)
     }
@@ -176,10 +177,12 @@ impl BlockRef {
     }
 
     /// Whether it names no block.
+    #[inline(always)]
     pub fn is_none(self) -> bool {
         self.0 == 0
     }
 
+    #[inline(always)]
     pub(crate) fn offset(self) -> u64 {
         (self.0 & ((1 << BLOCK_OFFSET_BITS) - 1)) << 4
     }

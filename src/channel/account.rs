@@ -140,14 +140,21 @@ impl<'a> Ledger<'a> {
     /// This process's record, made if there is none.
     #[inline]
     pub(super) fn mine(&self, mine: &Mine) -> Result<&'static Record> {
-        let table = self.words.accounts.load(Ordering::Relaxed);
-        if table != 0 && mine.table.load(Ordering::Relaxed) == table {
-            let record: &Record = self.arena.at(mine.record.load(Ordering::Relaxed));
-            if record.owner.load(Ordering::Relaxed) == self.arena.me().bits() {
-                return Ok(record);
-            }
+        match self.known(mine) {
+            Some(record) => Ok(record),
+            None => self.find_mine(mine),
         }
-        self.find_mine(mine)
+    }
+
+    /// This process's record, if it is where it was found last.
+    #[inline(always)]
+    pub(super) fn known(&self, mine: &Mine) -> Option<&'static Record> {
+        let table = self.words.accounts.load(Ordering::Relaxed);
+        if table == 0 || mine.table.load(Ordering::Relaxed) != table {
+            return None;
+        }
+        let record: &Record = self.arena.at(mine.record.load(Ordering::Relaxed));
+        (record.owner.load(Ordering::Relaxed) == self.arena.me().bits()).then_some(record)
     }
 
     #[cold]

@@ -11,10 +11,12 @@
 
 use super::account::Mine;
 use super::gate::Gate;
+use super::get::is_readable;
 use super::pipe::{self, ConnectionCell, PipeCell};
 use super::port::{Face, Port};
 use super::words::Words;
 use crate::arena::bridge::{Descriptor, Watched};
+use crate::arena::multi::Waitable;
 use crate::arena::wait::{may_glance, Waiter};
 use crate::arena::word::Ended;
 use crate::arena::{event, Arena, Buffer, Holder, Lease, Token};
@@ -117,9 +119,7 @@ impl Connection {
     pub fn recv(&self, deadline: Deadline) -> Result<Buffer> {
         let inside = self.enter()?;
         let port = inside.receiving()?;
-        let received = inside.or_glance(port.get(deadline), || port.get(Deadline::Now));
-        inside.tell_if_drained();
-        received
+        inside.or_glance(port.get(deadline), || port.get(Deadline::Now))
     }
 
     /// Copies the next message into `into` and says how long it is. If it does not fit, it stays, and its length is in
@@ -129,23 +129,23 @@ impl Connection {
         let inside = self.enter()?;
         let port = inside.receiving()?;
         let received = port.get_into(into, deadline);
-        let received = inside.or_glance(received, || port.get_into(into, Deadline::Now));
-        inside.tell_if_drained();
-        received
+        inside.or_glance(received, || port.get_into(into, Deadline::Now))
     }
 
     /// Waits until a receive would not wait: there is a message, or never will be one. False if that is not so in time.
     pub fn poll(&self, deadline: Deadline) -> Result<bool> {
         let inside = self.enter()?;
         let port = inside.receiving()?;
-        if port.is_readable() {
+        if is_readable(port.arena, port.words) {
             return Ok(true);
         }
         match await_readable(&port, deadline) {
             Ok(()) if port.is_left() => Err(closed_here()),
             Ok(()) => Ok(true),
             Err(Ended::Cancelled) => Err(port.empty(Ended::Cancelled)),
-            Err(Ended::TimedOut) => Ok(inside.side.glance(inside.arena) && port.is_readable()),
+            Err(Ended::TimedOut) => {
+                Ok(inside.side.glance(inside.arena) && is_readable(port.arena, port.words))
+            }
         }
     }
 
@@ -172,11 +172,11 @@ impl Connection {
         self.descriptor.get(inside.arena, || Box::new(Incoming(self.side.clone())))
     }
 
-    /// To be waited for among other things: that a receive would not wait. While that lives, the wait counts as a call.
-    pub fn watched(&self) -> Result<impl Watched + use<>> {
+    /// To be waited for among others: that a receive would not wait. As long as it lives, the wait counts as a call.
+    pub fn waitable(&self) -> Result<Waitable> {
         let inside = Inside::new(self.side.clone())?;
         inside.receiving()?;
-        Ok(inside)
+        Ok(Waitable::object(inside.arena, inside))
     }
 
     /// The token of this end.
@@ -240,35 +240,23 @@ impl<S: std::ops::Deref<Target = Side>> Inside<S> {
             tried => tried,
         }
     }
-
-    /// Descriptors are to be readable no longer when the last message has been taken.
-    #[inline]
-    fn tell_if_drained(&self) {
-        let message = &self.side.incoming().events.message;
-        if message.watchers.is_watched() && !is_readable(self.side.incoming()) {
-            message.watchers.ring_after_exchange(self.arena);
-        }
-    }
-}
-
-fn is_readable(words: &Words) -> bool {
-    words.len() > 0 || words.is_closed()
 }
 
 fn await_readable(port: &Port<'_>, deadline: Deadline) -> std::result::Result<(), Ended> {
     let message = &port.words.events.message;
-    let mut waiter = Waiter::new(port.arena, deadline).spinning_for_more(&message.spin);
+    let mut waiter =
+        Waiter::new(port.arena, deadline).spinning_for_more(&message.spin, &port.words.events.flow[0]);
     if deadline == Deadline::Now {
         return Err(waiter.try_ended());
     }
     let mut look = Deadline::after(WATCH);
     let ready = || {
         look = port.look_after_peer(look);
-        (port.is_readable() || port.is_left()).then_some(())
+        (is_readable(port.arena, port.words) || port.is_left()).then_some(())
     };
     let waited = event::await_change(&message.word, &mut waiter, ready);
     // It was for a message that others may take.
-    event::pass_on(&message.word, &waiter, || port.is_readable());
+    event::pass_on(&message.word, &waiter, || is_readable(port.arena, port.words));
     waited
 }
 
@@ -298,7 +286,7 @@ impl Side {
     }
 
     fn is_ready(&self) -> bool {
-        self.is_left() || is_readable(self.incoming())
+        self.is_left() || is_readable(self.lease.holder().arena(), self.incoming())
     }
 
     fn look_after(&self, arena: &Arena) -> Option<i64> {
@@ -328,6 +316,10 @@ impl Watched for Inside<Arc<Side>> {
 
     fn look_after(&self, arena: &Arena) -> Option<i64> {
         self.side.look_after(arena)
+    }
+
+    fn glance(&self, arena: &Arena) -> bool {
+        self.side.glance(arena)
     }
 }
 

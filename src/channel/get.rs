@@ -5,10 +5,10 @@ use super::connection::closed_here;
 use super::port::Port;
 use super::ring::{Found, Position, Ring};
 use super::store::{self, Store, Stored};
-use super::words::{rule, Turn};
+use super::words::{rule, Turn, Words};
 use crate::arena::held::kind;
-use crate::arena::wait::Waiter;
-use crate::arena::{event, Block, BlockRef, Buffer};
+use crate::arena::wait::{learn_gathering, Waiter};
+use crate::arena::{event, Arena, Block, BlockRef, Buffer};
 use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::clock::Deadline;
@@ -46,6 +46,18 @@ enum Taken {
 #[cold]
 pub(super) fn too_large(length: usize, room: usize) -> Error {
     Error::new(Status::TooLarge, format!("the message has {length} bytes, the buffer {room}"))
+}
+
+/// Whether messages are with others that have not acknowledged them.
+fn may_come_back(arena: &Arena, words: &Words) -> bool {
+    words.is(rule::REDELIVER) && store::are_with_others(arena, words)
+}
+
+/// Whether a get may succeed, or fail for good.
+pub(super) fn is_readable(arena: &Arena, words: &Words) -> bool {
+    words.len() > 0
+        || words.bereft.load(Ordering::Relaxed) != 0
+        || words.is_closed() && !may_come_back(arena, words)
 }
 
 impl Taking<'_> {
@@ -194,18 +206,10 @@ impl Port<'_> {
         let Some((found, place)) = self.next(&turn)? else { return Ok(None) };
         let record = self.record(&turn)?;
         let taken = take(Taking { port: self, found, place, record })?;
+        let drained = self.words.may_be_drained();
         drop(turn);
-        if self.words.is(rule::BOUNDED) {
-            self.announce_room(1);
-        }
+        self.words.announce_get(self.arena, 1, drained);
         Ok(Some(taken))
-    }
-
-    /// There is room for `n` messages more.
-    pub(super) fn announce_room(&self, n: u32) {
-        // Who waits first may need more bytes than there are, and another one not.
-        let n = if self.words.is(rule::BYTES) { u32::MAX } else { n };
-        self.words.events.room.announce(self.arena, n);
     }
 
     /// The next message; `None` if there is none yet, an error if there never will be.
@@ -253,18 +257,17 @@ impl Port<'_> {
             }
         }
         let Some((store, stored)) = store.and_then(|store| Some((store, store.next()?))) else {
-            return if is_closed && !self.may_come_back() { Err(self.drained()) } else { Ok(None) };
+            return if is_closed && !may_come_back(self.arena, self.words) {
+                Err(self.drained())
+            } else {
+                Ok(None)
+            };
         };
         let found = match stored.block.is_none() {
             true => Found::Bytes(stored.bytes, stored.length as usize),
             false => Found::Block(stored.block, stored.length),
         };
         Ok(Some((found, Place::Store(store, stored))))
-    }
-
-    /// Whether messages are with others that have not acknowledged them.
-    fn may_come_back(&self) -> bool {
-        self.words.is(rule::REDELIVER) && store::are_with_others(self.arena, self.words)
     }
 
     /// Waits for a message, again and again until `attempt` has taken one.
@@ -276,7 +279,7 @@ impl Port<'_> {
     ) -> Result<T> {
         let (arena, words) = (self.arena, self.words);
         let message = &words.events.message;
-        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&message.spin);
+        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&message.spin, &words.events.flow[0]);
         if deadline == Deadline::Now {
             return Err(self.empty(waiter.try_ended()));
         }
@@ -284,11 +287,14 @@ impl Port<'_> {
         let taken = loop {
             let ready = || {
                 if words.is(rule::REDELIVER) && look.left() <= 0 {
-                    store::investigate(arena, words);
+                    if store::investigate(arena, words) {
+                        // Also one that had no handle any more.
+                        words.bereft.store(1, Ordering::Release);
+                    }
                     look = Deadline::after(WATCH);
                 }
                 look = self.look_after_peer(look);
-                (self.is_readable() || self.is_left()).then_some(())
+                (is_readable(arena, words) || self.is_left()).then_some(())
             };
             if let Err(ended) = event::await_change(&message.word, &mut waiter, ready) {
                 break Err(self.empty(ended));
@@ -298,20 +304,15 @@ impl Port<'_> {
             }
             match attempt() {
                 Ok(None) => {}
-                Ok(Some(taken)) => break Ok(taken),
+                Ok(Some(taken)) => {
+                    learn_gathering(&words.events.flow[0], words.len() > 0);
+                    break Ok(taken);
+                }
                 Err(error) => break Err(error),
             }
         };
-        event::pass_on(&message.word, &waiter, || self.is_readable());
+        event::pass_on(&message.word, &waiter, || is_readable(arena, words));
         taken
-    }
-
-    /// Whether a get may succeed, or fail for good.
-    pub(super) fn is_readable(&self) -> bool {
-        let words = self.words;
-        words.len() > 0
-            || words.bereft.load(Ordering::Relaxed) != 0
-            || words.is_closed() && !self.may_come_back()
     }
 
     /// Acknowledges a message that this process took, as its buffer says.
@@ -334,9 +335,7 @@ impl Port<'_> {
         };
         let last = self.end_message(&turn, store, &stored)?;
         drop(turn);
-        if self.words.is(rule::BOUNDED) {
-            self.announce_room(1);
-        }
+        self.words.announce_get(self.arena, 1, false);
         // When there is nothing that could come back any more, those who wait at a closed queue are done.
         if self.words.is_closed() {
             self.words.events.message.announce_to_all(self.arena);

@@ -12,11 +12,13 @@ pub(crate) mod pipe;
 mod port;
 mod put;
 mod queue;
+mod quick;
 mod reserve;
 mod ring;
 mod room;
 mod settle;
 mod store;
+mod watch;
 mod words;
 
 pub use self::{

@@ -27,15 +27,18 @@
 //!
 //! `words.rs` has the words and the turns, `port.rs` a channel as one call uses it, `put.rs`, `get.rs` and `many.rs` the
 //! operations, `ring.rs` and `store.rs` where the messages lie, `room.rs` bounds, reservations and what is dropped for
-//! room, `account.rs` what is taken and not yet done, `settle.rs` what is done after a death.
+//! room, `account.rs` what is taken and not yet done, `settle.rs` what is done after a death, `watch.rs` the two sides as
+//! watchers see them.
 
-use super::account::{self, Mine};
+use super::account::{self, Ledger, Mine};
+use super::get::is_readable;
 use super::options::QueueOptions;
 use super::port::{Face, Port};
 use super::put::Message;
 use super::ring::Position;
 use super::settle::{destroy_words, stir_words};
-use super::words::{rule, Words};
+use super::words::{rule, Turn, Words};
+use crate::arena::bridge::Descriptor;
 use crate::arena::layout::shared;
 use crate::arena::wait::Waiter;
 use crate::arena::{event, object, Arena, Buffer, Holder, ObjectHead, ObjectKind, Token};
@@ -61,7 +64,10 @@ object!(QueueCell, head, ObjectKind::Queue);
 /// A queue that processes share.
 #[derive(Debug)]
 pub struct Queue {
-    cell: Holder<QueueCell>,
+    // Before the cell, of which they tell.
+    pub(super) messages: Descriptor,
+    pub(super) room: Descriptor,
+    pub(super) cell: Holder<QueueCell>,
     mine: Mine,
 }
 
@@ -91,12 +97,25 @@ impl Queue {
     }
 
     fn of(cell: Holder<QueueCell>) -> Queue {
-        Queue { cell, mine: Mine::default() }
+        Queue { messages: Descriptor::default(), room: Descriptor::default(), cell, mine: Mine::default() }
     }
 
     /// One more handle of the same queue.
     pub(super) fn again(&self) -> Result<Queue> {
         Ok(Queue::of(Holder::of(self.cell.live()?, self.cell.reference())?))
+    }
+
+    /// The arena and the queue's words, whether or not this process has a part in it.
+    #[inline(always)]
+    pub(super) fn parts(&self) -> (&'static Arena, &'static Words) {
+        (self.cell.arena(), &self.cell.body().words)
+    }
+
+    /// This process's record, if it is known.
+    #[inline(always)]
+    pub(super) fn quick_record(&self, turn: &Turn<'static>) -> Option<&'static account::Record> {
+        let (arena, words) = self.parts();
+        Ledger::new(arena, words, turn).known(&self.mine)
     }
 
     /// The queue, for one call.
@@ -110,6 +129,9 @@ impl Queue {
     /// process.
     #[inline]
     pub fn put(&self, bytes: &[u8], deadline: Deadline) -> Result<()> {
+        if self.put_quickly(bytes) {
+            return Ok(());
+        }
         self.port()?.put(bytes, 0, deadline)
     }
 
@@ -150,10 +172,15 @@ impl Queue {
         }
     }
 
-    /// Puts copies of these messages, as many as there is room for in time: how many were put, and why not all.
-    pub fn put_many(&self, messages: &[&[u8]], deadline: Deadline) -> (usize, Result<()>) {
+    /// Puts copies of `n` messages, as many as there is room for in time: how many were put, and why not all.
+    pub fn put_many<'m>(
+        &self,
+        n: usize,
+        message: impl Fn(usize) -> &'m [u8],
+        deadline: Deadline,
+    ) -> (usize, Result<()>) {
         match self.port() {
-            Ok(port) => port.put_many(messages, deadline),
+            Ok(port) => port.put_many(n, message, deadline),
             Err(error) => (0, Err(error)),
         }
     }
@@ -168,6 +195,9 @@ impl Queue {
     /// is in the first part of the answer.
     #[inline]
     pub fn get_into(&self, into: &mut [u8], deadline: Deadline) -> Result<(usize, Result<()>)> {
+        if let Some(length) = self.get_quickly(into) {
+            return Ok((length, Ok(())));
+        }
         self.port()?.get_into(into, deadline)
     }
 
@@ -253,7 +283,7 @@ impl Queue {
 
     /// Whether a get may succeed, or fail for good, at this moment.
     pub fn is_readable(&self) -> bool {
-        self.port().is_ok_and(|port| port.is_readable())
+        self.port().is_ok_and(|port| is_readable(port.arena, port.words))
     }
 
     /// The queue's token.

@@ -103,14 +103,18 @@ impl Port<'_> {
         fits(words, load, reserved(self.arena, words), length)
     }
 
-    /// Whether a bounded ring has a place for a message at `tail`, before which some may not yet be committed.
-    pub(super) fn has_place_at(&self, tail: Position) -> bool {
-        let words = self.words;
-        let taken = match words.reservations.load(Ordering::Relaxed) {
+    /// How many places of a bounded ring are reserved.
+    pub(super) fn reserved_places(&self) -> u32 {
+        match self.words.reservations.load(Ordering::Relaxed) {
             0 => 0,
-            _ => reserved(self.arena, words).messages,
-        };
-        let bound = words.bound.load(Ordering::Relaxed).saturating_sub(taken);
+            _ => reserved(self.arena, self.words).messages,
+        }
+    }
+
+    /// Whether a bounded ring has a place for a message at `tail`.
+    fn has_place_at(&self, tail: Position) -> bool {
+        let words = self.words;
+        let bound = words.bound.load(Ordering::Relaxed).saturating_sub(self.reserved_places());
         let below = |head: Position| tail.ordinal().wrapping_sub(head.ordinal()) < bound;
         below(words.tail.seen()) || below(words.tail.look(&words.head))
     }

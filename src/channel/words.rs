@@ -76,6 +76,8 @@ pub(super) struct Events {
     pub(super) room: Event,
     /// All that was taken is done, for those who join.
     pub(super) done: Futex,
+    /// Whether messages, and room, come as a stream: what those learn who wait.
+    pub(super) flow: [AtomicU32; 2],
 }
 
 /// A channel's words.
@@ -260,6 +262,18 @@ impl Drop for Turn<'_> {
 }
 
 impl Words {
+    /// The turn at one end, if it is free.
+    #[inline(always)]
+    pub(super) fn free_turn(
+        &'static self,
+        arena: &'static Arena,
+        end: &'static End,
+    ) -> Option<Turn<'static>> {
+        let me = arena.me().bits();
+        // Not `then_some`: a turn that is made and dropped is given back, whoever has it.
+        (me != 0 && word::try_acquire(&end.lock, me)).then(|| Turn { arena, end })
+    }
+
     /// The turn at one end.
     #[inline]
     pub(super) fn turn(

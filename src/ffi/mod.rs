@@ -36,3 +36,4 @@ pub mod status;
 pub mod token;
 pub mod types;
 pub mod value;
+pub mod wait;

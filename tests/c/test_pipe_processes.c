@@ -270,7 +270,7 @@ static void one_message_to_one(void) {
 
 /* -- death -- */
 
-enum { RECV, POLL, SEND, DESCRIPTOR, TRIES, WAYS };
+enum { RECV, POLL, SEND, DESCRIPTOR, AMONG_OTHERS, TRIES, WAYS };
 
 /* Before the other end goes. */
 static void prepare(mp_connection *connection, int way) {
@@ -282,6 +282,7 @@ static void prepare(mp_connection *connection, int way) {
 /* Waits in one way or another until the other end has gone. */
 static void notice(mp_connection *connection, int way) {
     mp_buffer *buffer = NULL;
+    mp_waitable item = {MP_WAIT_CONNECTION, -1, connection, false};
     int32_t fd = -1;
     switch (way) {
     case RECV:
@@ -296,6 +297,10 @@ static void notice(mp_connection *connection, int way) {
     case DESCRIPTOR:
         CHECK_OK(mp_connection_fd(connection, &fd));
         becomes(fd, true);
+        break;
+    case AMONG_OTHERS:
+        CHECK_OK(mp_wait(&item, 1, MP_FOREVER));
+        CHECK(item.ready);
         break;
     default:
         while (!ready(connection, 0))

@@ -34,6 +34,7 @@ mod shared;
 mod sync_storm;
 mod tokens;
 mod waiters;
+mod waits;
 mod woken;
 
 use process::{run_and_exit, Exit};
@@ -81,6 +82,7 @@ fn main() {
         pipes::cases,
         pipe_storm::cases,
         doorbell::cases,
+        waits::cases,
         named::cases,
         named_access::cases,
         events::cases,
