@@ -4,7 +4,7 @@
 //! the other end may go. Whoever takes away its last holder closes both channels (see `pipe.rs`); that is at once for
 //! the children of libmp, whose death is noticed by itself. For all others there is nobody who looks: so who waits here
 //! looks at the processes that hold the other end, after its first short sleep and then each second; who only tries does
-//! so now and then, and the thread behind a descriptor each second.
+//! so now and then, and who goes on sending, or the thread behind a descriptor, each second.
 //!
 //! A handle can be closed while others of this process's threads use it: they are woken, and the last one to leave drops
 //! the process's holder (see `gate.rs`). So the words of the pipe are used inside the gate only: outside, it may be gone.
@@ -27,7 +27,7 @@ use crate::sys::prim::{AtomicU64, Ordering};
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-/// Who polls looks at the other end's holders after so long a wait, and the thread behind a descriptor so often.
+/// Who polls looks at the other end's holders after so long a wait; who does not wait so often.
 const WATCH: i64 = 50_000_000;
 const PATROL: i64 = 1_000_000_000;
 
@@ -47,7 +47,7 @@ pub(super) struct Side {
     pipe: &'static PipeCell,
     number: usize,
     mine: Mine,
-    /// When the thread behind the descriptor looked at the other end's holders, on the monotonic clock.
+    /// When who sends, or the thread behind the descriptor, last looked at the other end's holders, on the monotonic clock.
     looked: AtomicU64,
 }
 
@@ -95,7 +95,7 @@ impl Connection {
             lease: Lease::new(cell),
             pipe,
             mine: Mine::default(),
-            looked: AtomicU64::new(0),
+            looked: AtomicU64::new(clock::roughly_now() as u64),
         };
         Ok(Connection { descriptor: Descriptor::default(), side: Arc::new(side) })
     }
@@ -111,7 +111,9 @@ impl Connection {
     pub fn send(&self, bytes: &[u8], deadline: Deadline) -> Result<()> {
         let inside = self.enter()?;
         let port = inside.sending()?;
-        inside.or_glance(port.put(bytes, 0, deadline), || port.put(bytes, 0, Deadline::Now))
+        inside.or_glance(port.put(bytes, 0, deadline), || port.put(bytes, 0, Deadline::Now))?;
+        inside.side.patrol(inside.arena);
+        Ok(())
     }
 
     /// Receives the next message.
@@ -283,6 +285,18 @@ impl Side {
     /// The same for who does not wait, and so may come again and again: now and then only.
     fn glance(&self, arena: &Arena) -> bool {
         may_glance(self.incoming()) && self.look(arena)
+    }
+
+    /// For who has sent something that is still there: whether anybody is left to receive it.
+    #[inline]
+    fn patrol(&self, arena: &Arena) {
+        let now = clock::roughly_now() as u64;
+        if now.saturating_sub(self.looked.load(Ordering::Relaxed)) >= PATROL as u64 {
+            self.looked.store(now, Ordering::Relaxed);
+            if self.outgoing().len() > 0 {
+                self.look(arena);
+            }
+        }
     }
 
     fn is_ready(&self) -> bool {
