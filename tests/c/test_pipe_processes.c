@@ -366,7 +366,7 @@ static void killed_fork(int way) {
 /* What a killed sender had sent is received, whole and in order, then the end. */
 static void sender_killed_at_work(void) {
     static unsigned char bytes[200000];
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < 8; round++) {
         pipe_ends ends = pipe_of(false);
         uint64_t seed = 0;
         mp_buffer *buffer = NULL;
@@ -382,7 +382,7 @@ static void sender_killed_at_work(void) {
         }
         mp_connection_free(ends.b);
         CHECK(ready(ends.a, MP_FOREVER));
-        check_sleep(round * CHECK_SECOND / 5000);
+        check_sleep(round * CHECK_SECOND / 2000);
         CHECK_EQ(0, kill(child, SIGKILL));
         while ((status = mp_connection_recv(ends.a, MP_FOREVER, &buffer)) == MP_OK) {
             CHECK_EQ(seed * 7919 % (seed % 2 ? 2000 : sizeof bytes), mp_buffer_len(buffer));
