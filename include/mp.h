@@ -244,8 +244,8 @@
 #define MP_WAIT_QUEUE 1
 
 /**
- * A kind of `mp_waitable`: an `mp_connection`. Ready: a receive would not wait: there is a message, or the other end has
- * gone.
+ * A kind of `mp_waitable`: an `mp_connection`. Ready: a receive would not wait, for there is a message, or nobody has the
+ * other end any more, or this handle is closed meanwhile.
  */
 #define MP_WAIT_CONNECTION 2
 
@@ -2608,8 +2608,8 @@ MP_API mp_status mp_arena_array(mp_arena *arena, const char *name, size_t elem_s
  * `MP_ERR_INVALID` if `items` is NULL, if `n` is 0 and `timeout` is `MP_FOREVER`, or for an item whose kind is none,
  * whose handle is not a live one of that kind or belongs to another process, or whose descriptor is not open;
  * `MP_ERR_STATE` for a process that was not started, a result of the pool in whose callback this is, and as for
- * `mp_lock_new`; `MP_ERR_CLOSED` for a process whose handle was closed; `MP_ERR_UNSUPPORTED` for the end of a
- * one-way pipe that only sends; `MP_ERR_SYSTEM`. The text says which item it is. After a failure no `ready` is true.
+ * `mp_lock_new`; `MP_ERR_CLOSED` for a process or a connection whose handle was closed; `MP_ERR_UNSUPPORTED` for the
+ * sending end of a one-way pipe; `MP_ERR_SYSTEM`. The text says which item it is. After a failure no `ready` is true.
  *
  * *Threads*: thread-safe, each thread with an array of its own; no handle in it may be freed meanwhile. *Processes*:
  * what another process does counts as what this one does. *Signals*: none ends the wait.

@@ -1,5 +1,5 @@
 // Package mp runs Go functions in other processes, and lets processes share what they work on: libmp's pools, processes,
-// queues, locks, conditions, barriers, values, arrays and named arenas.
+// queues, pipes, locks, conditions, barriers, values, arrays and named arenas.
 //
 //	func init() {
 //		mp.Register("upper", func(c *mp.Call) error {

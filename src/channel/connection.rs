@@ -4,13 +4,14 @@
 //! the other end may go. Whoever takes away its last holder closes both channels (see `pipe.rs`); that is at once for
 //! the children of libmp, whose death is noticed by itself. For all others there is nobody who looks: so who waits here
 //! looks at the processes that hold the other end, after its first short sleep and then each second; who only tries does
-//! so now and then, and the thread behind a descriptor each second.
+//! so now and then, and who goes on sending, or the thread behind a descriptor, each second.
 //!
 //! A handle can be closed while others of this process's threads use it: they are woken, and the last one to leave drops
 //! the process's holder (see `gate.rs`). So the words of the pipe are used inside the gate only: outside, it may be gone.
 
 use super::account::Mine;
 use super::gate::Gate;
+use super::get::is_readable;
 use super::pipe::{self, ConnectionCell, PipeCell};
 use super::port::{Face, Port};
 use super::words::Words;
@@ -26,7 +27,7 @@ use crate::sys::prim::{AtomicU64, Ordering};
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-/// Who polls looks at the other end's holders after so long a wait, and the thread behind a descriptor so often.
+/// Who polls looks at the other end's holders after so long a wait; who does not wait so often.
 const WATCH: i64 = 50_000_000;
 const PATROL: i64 = 1_000_000_000;
 
@@ -46,7 +47,7 @@ pub(super) struct Side {
     pipe: &'static PipeCell,
     number: usize,
     mine: Mine,
-    /// When the thread behind the descriptor looked at the other end's holders, on the monotonic clock.
+    /// When who sends, or the thread behind the descriptor, last looked at the other end's holders, on the monotonic clock.
     looked: AtomicU64,
 }
 
@@ -94,7 +95,7 @@ impl Connection {
             lease: Lease::new(cell),
             pipe,
             mine: Mine::default(),
-            looked: AtomicU64::new(0),
+            looked: AtomicU64::new(clock::roughly_now() as u64),
         };
         Ok(Connection { descriptor: Descriptor::default(), side: Arc::new(side) })
     }
@@ -110,7 +111,9 @@ impl Connection {
     pub fn send(&self, bytes: &[u8], deadline: Deadline) -> Result<()> {
         let inside = self.enter()?;
         let port = inside.sending()?;
-        inside.or_glance(port.put(bytes, 0, deadline), || port.put(bytes, 0, Deadline::Now))
+        inside.or_glance(port.put(bytes, 0, deadline), || port.put(bytes, 0, Deadline::Now))?;
+        inside.side.patrol(inside.arena);
+        Ok(())
     }
 
     /// Receives the next message.
@@ -135,14 +138,16 @@ impl Connection {
     pub fn poll(&self, deadline: Deadline) -> Result<bool> {
         let inside = self.enter()?;
         let port = inside.receiving()?;
-        if is_readable(port.words) {
+        if is_readable(port.arena, port.words) {
             return Ok(true);
         }
         match await_readable(&port, deadline) {
             Ok(()) if port.is_left() => Err(closed_here()),
             Ok(()) => Ok(true),
             Err(Ended::Cancelled) => Err(port.empty(Ended::Cancelled)),
-            Err(Ended::TimedOut) => Ok(inside.side.glance(inside.arena) && is_readable(port.words)),
+            Err(Ended::TimedOut) => {
+                Ok(inside.side.glance(inside.arena) && is_readable(port.arena, port.words))
+            }
         }
     }
 
@@ -169,7 +174,7 @@ impl Connection {
         self.descriptor.get(inside.arena, || Box::new(Incoming(self.side.clone())))
     }
 
-    /// To be waited for among other things: that a receive would not wait. While that lives, the wait counts as a call.
+    /// To be waited for among others: that a receive would not wait. As long as it lives, the wait counts as a call.
     pub fn waitable(&self) -> Result<Waitable> {
         let inside = Inside::new(self.side.clone())?;
         inside.receiving()?;
@@ -239,10 +244,6 @@ impl<S: std::ops::Deref<Target = Side>> Inside<S> {
     }
 }
 
-fn is_readable(words: &Words) -> bool {
-    words.len() > 0 || words.is_closed()
-}
-
 fn await_readable(port: &Port<'_>, deadline: Deadline) -> std::result::Result<(), Ended> {
     let message = &port.words.events.message;
     let mut waiter =
@@ -253,11 +254,11 @@ fn await_readable(port: &Port<'_>, deadline: Deadline) -> std::result::Result<()
     let mut look = Deadline::after(WATCH);
     let ready = || {
         look = port.look_after_peer(look);
-        (is_readable(port.words) || port.is_left()).then_some(())
+        (is_readable(port.arena, port.words) || port.is_left()).then_some(())
     };
     let waited = event::await_change(&message.word, &mut waiter, ready);
     // It was for a message that others may take.
-    event::pass_on(&message.word, &waiter, || is_readable(port.words));
+    event::pass_on(&message.word, &waiter, || is_readable(port.arena, port.words));
     waited
 }
 
@@ -286,8 +287,20 @@ impl Side {
         may_glance(self.incoming()) && self.look(arena)
     }
 
+    /// For who has sent something that is still there: whether anybody is left to receive it.
+    #[inline]
+    fn patrol(&self, arena: &Arena) {
+        let now = clock::roughly_now() as u64;
+        if now.saturating_sub(self.looked.load(Ordering::Relaxed)) >= PATROL as u64 {
+            self.looked.store(now, Ordering::Relaxed);
+            if self.outgoing().len() > 0 {
+                self.look(arena);
+            }
+        }
+    }
+
     fn is_ready(&self) -> bool {
-        self.is_left() || is_readable(self.incoming())
+        self.is_left() || is_readable(self.lease.holder().arena(), self.incoming())
     }
 
     fn look_after(&self, arena: &Arena) -> Option<i64> {
@@ -317,6 +330,10 @@ impl Watched for Inside<Arc<Side>> {
 
     fn look_after(&self, arena: &Arena) -> Option<i64> {
         self.side.look_after(arena)
+    }
+
+    fn glance(&self, arena: &Arena) -> bool {
+        self.side.glance(arena)
     }
 }
 

@@ -147,3 +147,36 @@ pub(crate) fn stir(arena: &Arena, offset: u64) {
         pipe.words.iter().for_each(|words| stir_words(arena, words));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_that_goes_closes_both_channels_and_the_second_takes_the_pipe() {
+        let arena = Arena::get().unwrap();
+        let [a, b] = pair(arena, true).unwrap();
+        let pipe = a.body().pipe(arena).unwrap();
+        let reference = BlockRef::from_bits(b.body().pipe.load(Ordering::Relaxed));
+        assert!(std::ptr::eq(pipe, b.body().pipe(arena).unwrap()));
+        assert_eq!((pipe.peer(0), pipe.peer(1)), (b.reference(), a.reference()));
+        assert_eq!((pipe.directions(0), pipe.directions(1)), ((true, true), (true, true)));
+        assert!(pipe.words.iter().all(|words| !words.is_closed() && words.plan() == PLAN));
+        let again = Holder::<ConnectionCell>::of(arena, a.reference()).unwrap();
+        drop(again);
+        assert!(pipe.words.iter().all(|words| !words.is_closed()));
+        // Other tests fork meanwhile, and their children have the ends for a while.
+        let becomes = |so: &dyn Fn() -> bool| {
+            let begun = std::time::Instant::now();
+            while !so() {
+                assert!(begun.elapsed().as_secs() < 30);
+                arena.sweep();
+            }
+        };
+        drop(a);
+        becomes(&|| pipe.words.iter().all(Words::is_closed));
+        assert!(arena.is_held(reference));
+        drop(b);
+        becomes(&|| !arena.is_held(reference));
+    }
+}

@@ -20,8 +20,8 @@ use std::ffi::c_void;
 pub const MP_WAIT_FD: i32 = 0;
 /// A kind of `mp_waitable`: an `mp_queue`. Ready: a get may succeed, or fail for good, as the queue is closed.
 pub const MP_WAIT_QUEUE: i32 = 1;
-/// A kind of `mp_waitable`: an `mp_connection`. Ready: a receive would not wait: there is a message, or the other end has
-/// gone.
+/// A kind of `mp_waitable`: an `mp_connection`. Ready: a receive would not wait, for there is a message, or nobody has the
+/// other end any more, or this handle is closed meanwhile.
 pub const MP_WAIT_CONNECTION: i32 = 2;
 /// A kind of `mp_waitable`: an `mp_event`. Ready: it is set.
 pub const MP_WAIT_EVENT: i32 = 3;
@@ -59,8 +59,8 @@ pub struct mp_waitable {
 /// `MP_ERR_INVALID` if `items` is NULL, if `n` is 0 and `timeout` is `MP_FOREVER`, or for an item whose kind is none,
 /// whose handle is not a live one of that kind or belongs to another process, or whose descriptor is not open;
 /// `MP_ERR_STATE` for a process that was not started, a result of the pool in whose callback this is, and as for
-/// `mp_lock_new`; `MP_ERR_CLOSED` for a process whose handle was closed; `MP_ERR_UNSUPPORTED` for the end of a
-/// one-way pipe that only sends; `MP_ERR_SYSTEM`. The text says which item it is. After a failure no `ready` is true.
+/// `mp_lock_new`; `MP_ERR_CLOSED` for a process or a connection whose handle was closed; `MP_ERR_UNSUPPORTED` for the
+/// sending end of a one-way pipe; `MP_ERR_SYSTEM`. The text says which item it is. After a failure no `ready` is true.
 ///
 /// *Threads*: thread-safe, each thread with an array of its own; no handle in it may be freed meanwhile. *Processes*:
 /// what another process does counts as what this one does. *Signals*: none ends the wait.

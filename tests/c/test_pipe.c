@@ -211,6 +211,54 @@ static void descriptors(void) {
     free_ends(other);
 }
 
+/* -- waiting for many -- */
+
+static bool waits(mp_connection *one, mp_connection *other, int64_t timeout, bool *other_ready) {
+    mp_waitable items[2] = {{MP_WAIT_CONNECTION, -1, one, true}, {MP_WAIT_CONNECTION, -1, other, true}};
+    mp_status status = mp_wait(items, 2, timeout);
+    CHECK(status == MP_OK || status == MP_ERR_TIMEOUT);
+    CHECK((status == MP_OK) == (items[0].ready || items[1].ready));
+    *other_ready = items[1].ready;
+    return items[0].ready;
+}
+
+static void *close_soon(void *argument) {
+    check_sleep(CHECK_SECOND / 50);
+    CHECK_OK(mp_connection_close(argument));
+    return NULL;
+}
+
+static void among_others(void) {
+    pipe_ends ends = pipe_of(true), other = pipe_of(false);
+    pthread_t thread;
+    bool second;
+    CHECK(!waits(ends.a, other.a, 0, &second) && !second);
+    CHECK(!waits(ends.a, other.a, CHECK_SECOND / 8, &second) && !second);
+    send_number(other.b, 1);
+    CHECK(!waits(ends.a, other.a, MP_FOREVER, &second) && second);
+    send_number(ends.b, 2);
+    CHECK(waits(ends.a, other.a, MP_FOREVER, &second) && second);
+    CHECK_EQ(1, recv_number(other.a));
+    CHECK_EQ(2, recv_number(ends.a));
+    mp_waitable item = {MP_WAIT_CONNECTION, -1, other.b, true};
+    CHECK_STATUS(MP_ERR_UNSUPPORTED, mp_wait(&item, 1, 0));
+    CHECK(!item.ready);
+    /* The other end is closed, and then this one. */
+    CHECK_EQ(0, pthread_create(&thread, NULL, close_soon, ends.b));
+    CHECK(waits(ends.a, other.a, MP_FOREVER, &second) && !second);
+    CHECK_EQ(0, pthread_join(thread, NULL));
+    at_end(ends.a);
+    CHECK_EQ(0, pthread_create(&thread, NULL, close_soon, other.a));
+    item = (mp_waitable){MP_WAIT_CONNECTION, -1, other.a, false};
+    CHECK_OK(mp_wait(&item, 1, MP_FOREVER));
+    CHECK(item.ready);
+    CHECK_EQ(0, pthread_join(thread, NULL));
+    CHECK_STATUS(MP_ERR_CLOSED, mp_connection_send(other.b, "x", 1, 0));
+    CHECK_STATUS(MP_ERR_CLOSED, mp_wait(&item, 1, 0));
+    free_ends(ends);
+    free_ends(other);
+}
+
 /* -- arguments -- */
 
 static void bad_arguments(void) {
@@ -302,6 +350,7 @@ int main(void) {
     the_other_end_goes(false);
     after_a_close();
     descriptors();
+    among_others();
     bad_arguments();
     kept();
     many();

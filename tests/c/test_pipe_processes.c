@@ -270,7 +270,7 @@ static void one_message_to_one(void) {
 
 /* -- death -- */
 
-enum { RECV, POLL, SEND, DESCRIPTOR, TRIES, WAYS };
+enum { RECV, POLL, SEND, DESCRIPTOR, AMONG_OTHERS, TRIES, WAYS };
 
 /* Before the other end goes. */
 static void prepare(mp_connection *connection, int way) {
@@ -282,6 +282,7 @@ static void prepare(mp_connection *connection, int way) {
 /* Waits in one way or another until the other end has gone. */
 static void notice(mp_connection *connection, int way) {
     mp_buffer *buffer = NULL;
+    mp_waitable item = {MP_WAIT_CONNECTION, -1, connection, false};
     int32_t fd = -1;
     switch (way) {
     case RECV:
@@ -296,6 +297,10 @@ static void notice(mp_connection *connection, int way) {
     case DESCRIPTOR:
         CHECK_OK(mp_connection_fd(connection, &fd));
         becomes(fd, true);
+        break;
+    case AMONG_OTHERS:
+        CHECK_OK(mp_wait(&item, 1, MP_FOREVER));
+        CHECK(item.ready);
         break;
     default:
         while (!ready(connection, 0))
@@ -361,7 +366,7 @@ static void killed_fork(int way) {
 /* What a killed sender had sent is received, whole and in order, then the end. */
 static void sender_killed_at_work(void) {
     static unsigned char bytes[200000];
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < 8; round++) {
         pipe_ends ends = pipe_of(false);
         uint64_t seed = 0;
         mp_buffer *buffer = NULL;
@@ -377,7 +382,7 @@ static void sender_killed_at_work(void) {
         }
         mp_connection_free(ends.b);
         CHECK(ready(ends.a, MP_FOREVER));
-        check_sleep(round * CHECK_SECOND / 5000);
+        check_sleep(round * CHECK_SECOND / 2000);
         CHECK_EQ(0, kill(child, SIGKILL));
         while ((status = mp_connection_recv(ends.a, MP_FOREVER, &buffer)) == MP_OK) {
             CHECK_EQ(seed * 7919 % (seed % 2 ? 2000 : sizeof bytes), mp_buffer_len(buffer));

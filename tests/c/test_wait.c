@@ -103,7 +103,8 @@ static void refused(mp_status status, mp_waitable bad, const char *why) {
 static int32_t no_function(mp_call *call) { return call == NULL; }
 
 static void mistakes(void) {
-    const int32_t kinds[] = {MP_WAIT_QUEUE, MP_WAIT_EVENT, MP_WAIT_SEMAPHORE, MP_WAIT_PROCESS, MP_WAIT_RESULT};
+    const int32_t kinds[] = {MP_WAIT_QUEUE,   MP_WAIT_EVENT,  MP_WAIT_SEMAPHORE,
+                             MP_WAIT_PROCESS, MP_WAIT_RESULT, MP_WAIT_CONNECTION};
     mp_lock *lock = NULL;
     mp_process *process = NULL;
     CHECK_OK(mp_lock_new(&lock));

@@ -3,7 +3,7 @@
 //! others go on: whoever has the other end receives what was sent before, whole and in order, and then the end; and after a
 //! sweep the arena has as much in use as before.
 
-use crate::faults::{is_back_at, usage, victim, was_killed, Kills};
+use crate::faults::{is_back_at, points, try_one, usage, victim, was_killed, Kills};
 use crate::process::{fork, nap, state_of, wait_until, Child, Words};
 use crate::woken::next_one_gets_it;
 use crate::Case;
@@ -41,6 +41,7 @@ pub fn cases() -> Vec<Case> {
         ),
         case("while it waits for a message", &["event.", "wait.park:"], waiting),
         case("while it waits for room", &["event.", "wait.park:", "queue.put:"], waiting_for_room),
+        Case::new("pipe: killed while it closes both ends, and so is its settler", chains).within(300),
         Case::new("pipe: every point has killed", move || kills.all_points_reached()),
         Case::new("pipe: 300 woken receivers are killed", woken_receivers).within(600),
     ];
@@ -276,12 +277,54 @@ fn settling(spec: &str) -> bool {
     drop((b, c, d));
     holder.sleeps();
     holder.kill();
-    let settler = victim(spec, || Arena::get().unwrap().sweep());
+    let settler = victim_of_sweep(spec);
     let killed = was_killed(&settler);
     assert!(to_the_end(&a).into_iter().eq(0..MANY));
     drop(a);
     is_back_at(start);
     killed
+}
+
+/// At each point together with each point.
+fn chains() {
+    let all = points(&["pipe.end:", "arena.link:", "arena.refs:", "queue.destroy:"]);
+    let mut kills = 0;
+    for first in &all {
+        for second in &all {
+            kills += u32::from(try_one(&format!("kill@{first}#2 kill@{second}#1"), chained));
+        }
+    }
+    println!("    {kills} pairs");
+    assert!(kills > 30);
+}
+
+fn chained(specs: &str) -> bool {
+    let (first, second) = specs.split_once(' ').unwrap();
+    let start = usage();
+    let (a, b) = pipe();
+    for i in 0..6 {
+        send(&a, i);
+        send(&b, i);
+    }
+    let go = Words::new();
+    let victim = fork(|| {
+        go.reaches(0, 1);
+        mp::sys::fault::arm(first);
+        a.close().unwrap();
+        b.close().unwrap();
+        mp::sys::fault::arm("");
+    });
+    drop((a, b));
+    go.set(0, 1);
+    let killed = was_killed(&victim);
+    let settler = victim_of_sweep(second);
+    let both = was_killed(&settler) && killed;
+    is_back_at(start);
+    both
+}
+
+fn victim_of_sweep(spec: &str) -> Child {
+    victim(spec, || Arena::get().unwrap().sweep())
 }
 
 const TURNS: u32 = 3;
@@ -357,12 +400,13 @@ fn woken_receivers() {
     is_back_at(start);
 }
 
-const WAYS: [&str; 5] = [
+const WAYS: [&str; 6] = [
     "who receives is told",
     "who polls is told",
     "who waits for room is told",
     "who polls a descriptor is told",
     "who only tries is told",
+    "who goes on sending is told",
 ];
 
 /// The only process that has the other end is killed, and nobody reaps it or sweeps.
@@ -383,7 +427,8 @@ fn killed(way: usize) {
             assert_eq!(a.send(&[1], Deadline::Never).unwrap_err().status(), Status::Closed);
         }
         3 => is_readable(a.descriptor().unwrap()),
-        _ => wait_until("a try tells", || a.poll(Deadline::Now).unwrap()),
+        4 => wait_until("a try tells", || a.poll(Deadline::Now).unwrap()),
+        _ => wait_until("a send tells", || a.send(&[1], Deadline::Now).is_err()),
     });
     waiter.sleeps();
     holder.signal(libc::SIGKILL);

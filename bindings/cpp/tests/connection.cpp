@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include <chrono>
+#include <csignal>
 #include <string>
 #include <thread>
 #include <utility>
@@ -21,7 +22,8 @@ void messages() {
     a.send(42);
     a.send(std::vector<short>{1, 2, 3});
     a.send("");
-    CHECK(b.recv().bytes() == "text");
+    const mp::buffer text = b.recv();
+    CHECK(text.bytes() == "text");
     CHECK(a.recv<std::string>() == std::string("a\0b", 3));
     CHECK(b.recv<int>() == 42);
     CHECK((b.recv<std::vector<short>>() == std::vector<short>{1, 2, 3}));

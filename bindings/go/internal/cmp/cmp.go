@@ -15,46 +15,46 @@ type opaque struct{ _ [0]func() }
 
 // The C objects, which only C makes and frees.
 type (
-	Cancel    struct{ opaque }
-	Buffer    struct{ opaque }
-	Reserved  struct{ opaque }
-	Lock      struct{ opaque }
-	RLock     struct{ opaque }
-	Semaphore struct{ opaque }
-	Event     struct{ opaque }
-	Barrier   struct{ opaque }
-	Condition struct{ opaque }
-	Value     struct{ opaque }
-	Array     struct{ opaque }
-	Memory    struct{ opaque }
-	Queue     struct{ opaque }
+	Cancel     struct{ opaque }
+	Buffer     struct{ opaque }
+	Reserved   struct{ opaque }
+	Lock       struct{ opaque }
+	RLock      struct{ opaque }
+	Semaphore  struct{ opaque }
+	Event      struct{ opaque }
+	Barrier    struct{ opaque }
+	Condition  struct{ opaque }
+	Value      struct{ opaque }
+	Array      struct{ opaque }
+	Memory     struct{ opaque }
+	Queue      struct{ opaque }
 	Connection struct{ opaque }
-	Arena     struct{ opaque }
-	Process   struct{ opaque }
-	Pool      struct{ opaque }
-	Result    struct{ opaque }
-	Call      struct{ opaque }
+	Arena      struct{ opaque }
+	Process    struct{ opaque }
+	Pool       struct{ opaque }
+	Result     struct{ opaque }
+	Call       struct{ opaque }
 )
 
-func (p *Cancel) c() *C.mp_cancel        { return (*C.mp_cancel)(unsafe.Pointer(p)) }
-func (p *Buffer) c() *C.mp_buffer        { return (*C.mp_buffer)(unsafe.Pointer(p)) }
-func (p *Reserved) c() *C.mp_reservation { return (*C.mp_reservation)(unsafe.Pointer(p)) }
-func (p *Lock) c() *C.mp_lock            { return (*C.mp_lock)(unsafe.Pointer(p)) }
-func (p *RLock) c() *C.mp_rlock          { return (*C.mp_rlock)(unsafe.Pointer(p)) }
-func (p *Semaphore) c() *C.mp_semaphore  { return (*C.mp_semaphore)(unsafe.Pointer(p)) }
-func (p *Event) c() *C.mp_event          { return (*C.mp_event)(unsafe.Pointer(p)) }
-func (p *Barrier) c() *C.mp_barrier      { return (*C.mp_barrier)(unsafe.Pointer(p)) }
-func (p *Condition) c() *C.mp_condition  { return (*C.mp_condition)(unsafe.Pointer(p)) }
-func (p *Value) c() *C.mp_value          { return (*C.mp_value)(unsafe.Pointer(p)) }
-func (p *Array) c() *C.mp_array          { return (*C.mp_array)(unsafe.Pointer(p)) }
-func (p *Memory) c() *C.mp_shared_memory { return (*C.mp_shared_memory)(unsafe.Pointer(p)) }
-func (p *Queue) c() *C.mp_queue          { return (*C.mp_queue)(unsafe.Pointer(p)) }
+func (p *Cancel) c() *C.mp_cancel         { return (*C.mp_cancel)(unsafe.Pointer(p)) }
+func (p *Buffer) c() *C.mp_buffer         { return (*C.mp_buffer)(unsafe.Pointer(p)) }
+func (p *Reserved) c() *C.mp_reservation  { return (*C.mp_reservation)(unsafe.Pointer(p)) }
+func (p *Lock) c() *C.mp_lock             { return (*C.mp_lock)(unsafe.Pointer(p)) }
+func (p *RLock) c() *C.mp_rlock           { return (*C.mp_rlock)(unsafe.Pointer(p)) }
+func (p *Semaphore) c() *C.mp_semaphore   { return (*C.mp_semaphore)(unsafe.Pointer(p)) }
+func (p *Event) c() *C.mp_event           { return (*C.mp_event)(unsafe.Pointer(p)) }
+func (p *Barrier) c() *C.mp_barrier       { return (*C.mp_barrier)(unsafe.Pointer(p)) }
+func (p *Condition) c() *C.mp_condition   { return (*C.mp_condition)(unsafe.Pointer(p)) }
+func (p *Value) c() *C.mp_value           { return (*C.mp_value)(unsafe.Pointer(p)) }
+func (p *Array) c() *C.mp_array           { return (*C.mp_array)(unsafe.Pointer(p)) }
+func (p *Memory) c() *C.mp_shared_memory  { return (*C.mp_shared_memory)(unsafe.Pointer(p)) }
+func (p *Queue) c() *C.mp_queue           { return (*C.mp_queue)(unsafe.Pointer(p)) }
 func (p *Connection) c() *C.mp_connection { return (*C.mp_connection)(unsafe.Pointer(p)) }
-func (p *Arena) c() *C.mp_arena          { return (*C.mp_arena)(unsafe.Pointer(p)) }
-func (p *Process) c() *C.mp_process      { return (*C.mp_process)(unsafe.Pointer(p)) }
-func (p *Pool) c() *C.mp_pool            { return (*C.mp_pool)(unsafe.Pointer(p)) }
-func (p *Result) c() *C.mp_result        { return (*C.mp_result)(unsafe.Pointer(p)) }
-func (p *Call) c() *C.mp_call            { return (*C.mp_call)(unsafe.Pointer(p)) }
+func (p *Arena) c() *C.mp_arena           { return (*C.mp_arena)(unsafe.Pointer(p)) }
+func (p *Process) c() *C.mp_process       { return (*C.mp_process)(unsafe.Pointer(p)) }
+func (p *Pool) c() *C.mp_pool             { return (*C.mp_pool)(unsafe.Pointer(p)) }
+func (p *Result) c() *C.mp_result         { return (*C.mp_result)(unsafe.Pointer(p)) }
+func (p *Call) c() *C.mp_call             { return (*C.mp_call)(unsafe.Pointer(p)) }
 
 // Numbers of mp.h.
 const (
