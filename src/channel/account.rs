@@ -76,11 +76,20 @@ impl Record {
     }
 }
 
-/// Where this process's record was found last: in which table, and at which offset. Used under the head's turn.
+/// What a handle knows of its channel. Where this process's record was found last: in which table, and at which offset;
+/// used under the head's turn.
 #[derive(Debug, Default)]
 pub(super) struct Mine {
+    /// The queue's reference, which no later queue in its place has.
+    pub(super) identity: u64,
     table: AtomicU64,
     record: AtomicU64,
+}
+
+impl Mine {
+    pub(super) fn of(queue: BlockRef) -> Mine {
+        Mine { identity: queue.bits(), ..Mine::default() }
+    }
 }
 
 /// The accounts of a queue, for who has the head's turn.
@@ -154,8 +163,8 @@ impl<'a> Ledger<'a> {
     fn find_mine(&self, mine: &Mine) -> Result<&'static Record> {
         let me = self.arena.me().bits();
         let of = |owner: u32| {
-            let found = records(self.arena, self.words).iter();
-            found.filter(|record| record.owner.load(Ordering::Relaxed) == owner).next()
+            let mut all = records(self.arena, self.words).iter();
+            all.find(|record| record.owner.load(Ordering::Relaxed) == owner)
         };
         let record = match of(me).or_else(|| of(0)) {
             Some(record) => record,

@@ -91,7 +91,8 @@ impl Queue {
     }
 
     fn of(cell: Holder<QueueCell>) -> Queue {
-        Queue { cell, mine: Mine::default() }
+        let mine = Mine::of(cell.reference());
+        Queue { cell, mine }
     }
 
     /// One more handle of the same queue.
@@ -143,7 +144,9 @@ impl Queue {
         };
         match put {
             Ok(()) => {
-                buffer.into_block().map(crate::arena::Block::surrender);
+                if let Some(block) = buffer.into_block() {
+                    block.surrender();
+                }
                 Ok(())
             }
             Err(error) => Err((error, buffer)),

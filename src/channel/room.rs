@@ -56,7 +56,8 @@ fn reserved(arena: &'static Arena, words: &Words) -> Load {
 fn investigate(arena: &'static Arena, words: &Words) -> bool {
     let owners = table(arena, words).iter().map(|record| record.owner.load(Ordering::Acquire));
     let others = owners.filter(|owner| *owner != 0 && *owner != arena.me().bits());
-    others.fold(false, |found, owner| arena.investigate(Owner::of_word(owner)) || found)
+    // All of them: who is not looked at keeps its room.
+    others.filter(|owner| arena.investigate(Owner::of_word(*owner))).count() > 0
 }
 
 /// Whether a message of this length may be put, or fail for good, as far as can be told without a turn. Where messages

@@ -99,6 +99,22 @@ static void acknowledging(int32_t kind) {
     mp_queue_free(plain);
 }
 
+/* A buffer of a queue that has gone is foreign to the one that has come to lie in its place. */
+static void of_another_time(int32_t kind) {
+    mp_queue *queue = of_kind(kind);
+    put_number(queue, 1);
+    mp_buffer *old = get_buffer(queue, 0);
+    mp_queue_free(queue);
+    queue = of_kind(kind);
+    put_number(queue, 1);
+    mp_buffer *new = get_buffer(queue, 0);
+    CHECK_STATUS(MP_ERR_INVALID, mp_queue_ack(queue, old));
+    CHECK_OK(mp_queue_ack(queue, new));
+    mp_buffer_free(old);
+    mp_buffer_free(new);
+    mp_queue_free(queue);
+}
+
 /* task_done, before or after the acknowledgement, changes nothing. */
 static void task_done_as_well(int32_t kind) {
     mp_queue *queue = of_kind(kind);
@@ -373,6 +389,7 @@ int main(int argc, char **argv) {
     check_watchdog(110);
     for (int i = 0; i < 3; i++) {
         acknowledging(KINDS[i]);
+        of_another_time(KINDS[i]);
         task_done_as_well(KINDS[i]);
         if (is_leak_check())
             continue;
