@@ -81,8 +81,9 @@ lint:
 .PHONY: format
 format:
 	cargo fmt
+	cargo fmt --manifest-path benches/rust-peers/Cargo.toml
 	find examples-c tests bindings benches \( -name '*.[ch]' -o -name '*.[ch]pp' \) -exec clang-format -i {} +
-	cd bindings/go && gofmt -w .
+	gofmt -w bindings/go benches/go
 
 .PHONY: bench
 bench: build

@@ -236,6 +236,32 @@
 #define MP_LOCK_NONE 2
 
 /**
+ * A kind of `mp_waitable`: the descriptor `fd`. Ready: it has bytes to read, its other end was closed, or it failed.
+ */
+#define MP_WAIT_FD 0
+
+/** A kind of `mp_waitable`: an `mp_queue`. Ready: a get may succeed, or fail for good, as the queue is closed. */
+#define MP_WAIT_QUEUE 1
+
+/**
+ * A kind of `mp_waitable`: an `mp_connection`. Ready: a receive would not wait: there is a message, or the other end has
+ * gone.
+ */
+#define MP_WAIT_CONNECTION 2
+
+/** A kind of `mp_waitable`: an `mp_event`. Ready: it is set. */
+#define MP_WAIT_EVENT 3
+
+/** A kind of `mp_waitable`: an `mp_semaphore`. Ready: it has a permit. */
+#define MP_WAIT_SEMAPHORE 4
+
+/** A kind of `mp_waitable`: an `mp_process`. Ready: it has ended. */
+#define MP_WAIT_PROCESS 5
+
+/** A kind of `mp_waitable`: an `mp_result`. Ready: it is, and its callback has returned. */
+#define MP_WAIT_RESULT 6
+
+/**
  * Memory that unrelated programs share: each opens the arena by its name and finds the same objects in it, again by
  * name. It is the file `mp.NAME` in `/dev/shm` (the environment variable `MP_ARENA_DIR` names another directory) that
  * appears whole: a creator that dies half-way leaves nothing. The arena stays until `mp_arena_unlink`, its named
@@ -297,6 +323,21 @@ typedef struct mp_cancel mp_cancel;
  *         status = mp_condition_wait(condition, timeout);
  */
 typedef struct mp_condition mp_condition;
+
+/**
+ * One end of a pipe, through which processes send each other messages of any length. A message is received whole or
+ * not at all, in the order in which they were sent; several threads and processes may use an end, and each message goes
+ * to one of them. A process killed inside a call loses at most the message of that call.
+ *
+ * An end lives while any process has a handle of it. When the last one is closed or freed, or the last process with
+ * one has died, the other end receives what was sent before and then `MP_ERR_END`, and its sends answer
+ * `MP_ERR_CLOSED`. The death of a child of libmp is noticed at once; that of another process by who waits, within
+ * about a second. A forked child has all handles of its parent, those of both ends: so each process should close the
+ * end that it does not use, or nobody will ever see the other one gone.
+ *
+ * *Threads*: thread-safe. *Processes*: a forked child may use it; others get one by a token.
+ */
+typedef struct mp_connection mp_connection;
 
 /** An event that processes share: it is set or not, and processes wait until it is set. It belongs to nobody. */
 typedef struct mp_event mp_event;
@@ -468,8 +509,9 @@ typedef struct mp_queue_options {
     int32_t overflow;
     /**
      * Whether messages come back whose taker died before it acknowledged them by `mp_queue_ack`: in their old place,
-     * for another taker. So a message may be worked on twice, but is not lost. Such a queue hands out copies, in
-     * buffers only: the calls with `_into` answer `MP_ERR_UNSUPPORTED`.
+     * for another taker. So a message may be worked on twice, but is not lost. With its taker it takes up no room in
+     * the bounds above, and it comes back even where there is none. Such a queue hands out copies, in buffers only: the
+     * calls with `_into` answer `MP_ERR_UNSUPPORTED`.
      */
     bool redeliver;
 } mp_queue_options;
@@ -609,6 +651,18 @@ typedef struct mp_arena_options {
     /** Whether the arena must be there already. Default false. */
     bool must_exist;
 } mp_arena_options;
+
+/** One thing that `mp_wait` waits for. */
+typedef struct mp_waitable {
+    /** `MP_WAIT_FD`, `MP_WAIT_QUEUE` or another: which of the next two counts, and what it is. */
+    int32_t kind;
+    /** The descriptor, for `MP_WAIT_FD`. */
+    int32_t fd;
+    /** The handle, for all others. */
+    void *handle;
+    /** Written by `mp_wait`: whether it is ready. */
+    bool ready;
+} mp_waitable;
 
 #ifdef __cplusplus
 extern "C" {
@@ -844,6 +898,18 @@ MP_API mp_status mp_process_close(mp_process *process);
  * NULL.
  */
 MP_API mp_status mp_process_exitcode(const mp_process *process, int32_t *code);
+
+/**
+ * Writes a descriptor into `*fd` that is readable when the process has ended, for poll, select and epoll. Then
+ * `mp_process_exitcode` answers. The handle has one descriptor, made at the first request, and with this process's
+ * first one a thread that looks after them.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_INVALID` for NULL; `MP_ERR_SYSTEM`
+ * if none can be had, or no thread.
+ *
+ * *Ownership*: as for `mp_event_fd`.
+ */
+MP_API mp_status mp_process_sentinel(mp_process *process, int32_t *fd);
 
 /**
  * Whether the process runs: false before its start and after its end.
@@ -1512,6 +1578,27 @@ MP_API mp_status mp_queue_join(mp_queue *queue, int64_t timeout);
 MP_API mp_status mp_queue_close(mp_queue *queue);
 
 /**
+ * Writes a descriptor into `*fd` that is readable while a get may succeed, or fail for good because the queue is
+ * closed, for poll, select and epoll (level-triggered). It follows a change within moments, so that it may tell of an
+ * earlier state: get without waiting, and poll again if there is nothing. The handle has one such descriptor, made at
+ * the first request, and with the process's first one a thread that looks after them.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM` if none can be had, or no thread; `MP_ERR_STATE` in a process
+ * that has no part in the arena.
+ *
+ * *Ownership*, *Threads* and *Processes*: as for `mp_event_fd`.
+ */
+MP_API mp_status mp_queue_fd(mp_queue *queue, int32_t *fd);
+
+/**
+ * The same for the other end: readable while a put may succeed, or fail for good because the queue is closed. That of
+ * an unbounded queue is always readable.
+ *
+ * *Returns*, *Ownership*, *Threads* and *Processes*: as for `mp_queue_fd`.
+ */
+MP_API mp_status mp_queue_put_fd(mp_queue *queue, int32_t *fd);
+
+/**
  * Writes the queue's token: 32 bytes that name it in every process of the family.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID`.
@@ -1531,6 +1618,182 @@ MP_API mp_status mp_queue_from_token(const mp_token *token, mp_queue **out);
  * fine.
  */
 MP_API void mp_queue_free(mp_queue *queue);
+
+/**
+ * Puts copies of `n` messages, in this order, waiting for room for `timeout` nanoseconds at the longest, and writes how
+ * many were put into `*done`. Much cheaper for each message than `mp_queue_put`, if they are of a kilobyte at most and
+ * the queue is of the kind `MP_QUEUE_FIFO` with defaults, or with a `maxsize`: then nobody else's messages come between
+ * those that there is room for at once.
+ *
+ * *Returns* as `mp_queue_put`. After a failure the first `*done` messages are in the queue, and no other.
+ */
+MP_API mp_status mp_queue_put_many(mp_queue *queue, const mp_slice *messages, size_t n, int64_t timeout,
+    size_t *done);
+
+/**
+ * Waits for a message for `timeout` nanoseconds at the longest, then takes what is there, at most `cap` messages: their
+ * buffers go into `out[0]` and on, and how many there are into `*n`.
+ *
+ * *Returns* as `mp_queue_get`; `MP_ERR_INVALID` also if `cap` is 0. On failure nothing was taken, `*n` is 0, and all of
+ * `out` is NULL.
+ * *Ownership*: the caller frees each buffer with `mp_buffer_free`.
+ */
+MP_API mp_status mp_queue_get_many(mp_queue *queue, mp_buffer **out, size_t cap, int64_t timeout, size_t *n);
+
+/**
+ * Waits for a message for `timeout` nanoseconds at the longest, then copies what is there into `buf`, which has room for
+ * `cap` bytes: at most `max` messages, as many as fit, one directly behind the other. `out[0]` and on say where each
+ * lies in `buf` and how long it is, and `*n` how many there are. Messages of one size are aligned as `buf` and the
+ * size are. Much cheaper for each message than `mp_queue_get_into`.
+ *
+ * *Returns* as `mp_queue_get_into`; `MP_ERR_TOO_LARGE` if not even the first fits: then it stays, and `out[0].len` says
+ * how many bytes are needed, with a NULL `data`. `MP_ERR_INVALID` also if `max` is 0. On failure `*n` is 0.
+ */
+MP_API mp_status mp_queue_get_many_into(mp_queue *queue, void *buf, size_t cap, mp_slice *out, size_t max,
+    int64_t timeout, size_t *n);
+
+/**
+ * Reserves room in the queue for a message of `len` bytes, and the memory for it, waiting for `timeout` nanoseconds at
+ * the longest. The message is written at `*data`, which is aligned as a buffer's is, with undefined contents at first; the
+ * getter's buffer is that very memory, if it is longer than a kilobyte. Order and visibility come from the commit. A
+ * process that dies before it leaves nothing behind.
+ *
+ * *Returns* as `mp_queue_put`; on failure `*data` and `*reservation` are NULL. *Ownership*: `*reservation` is to be ended by `mp_queue_commit`, `mp_queue_commit_len` or
+ * `mp_queue_abandon`. *Lifetime* of `*data`: until then.
+ */
+MP_API mp_status mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout, void **data,
+    mp_reservation **reservation);
+
+/**
+ * Puts the whole message that was reserved.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_CLOSED` if the queue was closed meanwhile; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` in another
+ * process than the one that reserved; `MP_ERR_INVALID`. On failure nothing was put. *Ownership*: the reservation has
+ * ended, whatever this answers.
+ */
+MP_API mp_status mp_queue_commit(mp_reservation *reservation);
+
+/**
+ * Puts the first `len` bytes of the message that was reserved.
+ *
+ * *Returns* as `mp_queue_commit`, and `MP_ERR_INVALID` if fewer were reserved. *Ownership*: the reservation has ended,
+ * whatever this answers.
+ */
+MP_API mp_status mp_queue_commit_len(mp_reservation *reservation, size_t len);
+
+/**
+ * Gives back what was reserved. NULL is nothing.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`.
+ */
+MP_API mp_status mp_queue_abandon(mp_reservation *reservation);
+
+/**
+ * Makes a pipe and gives its two ends. If it is `duplex` both send and receive; otherwise `*a` only receives and `*b`
+ * only sends. Each direction has room for 64 MiB in 1,048,576 messages, or for one message of any length.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` if `a` or `b` is NULL, or both are the same; `MP_ERR_STATE`
+ * as for `mp_lock_new`. After a failure both are NULL.
+ *
+ * *Ownership*: free each with `mp_connection_free`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_pipe(bool duplex, mp_connection **a, mp_connection **b);
+
+/**
+ * Sends a copy of `len` bytes, waiting for room up to `timeout` nanoseconds. When it returns the message is there for
+ * whoever receives at the other end, whatever becomes of this process. There is never a SIGPIPE.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_TIMEOUT` if there was no room in time; `MP_ERR_CLOSED` if nobody has the other end any
+ * more, or this handle was closed; `MP_ERR_UNSUPPORTED` if the pipe is one-way and this end only receives;
+ * `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for
+ * `mp_lock_new`. On failure nothing was sent. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_connection_send(mp_connection *connection, const void *data, size_t len, int64_t timeout);
+
+/**
+ * Receives the next message, waiting for one up to `timeout` nanoseconds. A message longer than a kilobyte is handed
+ * over without a copy.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_TIMEOUT` if none came in time; `MP_ERR_END` when nobody has the other end any more, and
+ * all that was sent is received; `MP_ERR_CLOSED` if this handle was closed; `MP_ERR_UNSUPPORTED` if the pipe is one-way
+ * and this end only sends; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`;
+ * `MP_ERR_STATE` as for `mp_lock_new`. On failure nothing was received, and `*out` is NULL.
+ *
+ * *Ownership*: free the buffer with `mp_buffer_free`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_connection_recv(mp_connection *connection, int64_t timeout, mp_buffer **out);
+
+/**
+ * Copies the next message into `buf`, which has room for `cap` bytes, and sets `*len`.
+ *
+ * *Returns* as `mp_connection_recv`, and `MP_ERR_TOO_LARGE` if the message has more than `cap` bytes: then it is still
+ * the next one, and `*len` says how many are needed. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_connection_recv_into(mp_connection *connection, void *buf, size_t cap, size_t *len,
+    int64_t timeout);
+
+/**
+ * Waits up to `timeout` nanoseconds until a receive would not wait, and writes into `*ready` whether that is so: a
+ * message is there, or the other end has gone. It takes nothing; another thread or process may be faster.
+ *
+ * *Returns* `MP_OK`, also if it is not ready; `MP_ERR_CLOSED` if this handle was closed; `MP_ERR_UNSUPPORTED` if the
+ * pipe is one-way and this end only sends; `MP_ERR_CANCELLED` (see `mp_cancel_use`); `MP_ERR_INVALID`; `MP_ERR_STATE`
+ * as for `mp_lock_new`. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_connection_poll(mp_connection *connection, int64_t timeout, bool *ready);
+
+/**
+ * Closes this handle. Other threads that are inside a call with it are woken, and their calls answer `MP_ERR_CLOSED`,
+ * as do all later ones but this and `mp_connection_free`. The other end sees this one gone when every process that has
+ * a handle of it has closed or freed that, or died; what was sent can be received. Twice is fine.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`. *Threads*: thread-safe. *Processes*: closes
+ * this process's handle only.
+ */
+MP_API mp_status mp_connection_close(mp_connection *connection);
+
+/**
+ * Writes a descriptor into `*fd` that is readable while a receive would not wait, or when this handle was closed: for
+ * poll, select and epoll (level-triggered). It follows a change within moments, so that it may tell of an earlier
+ * state: receive without waiting, and poll again if there is nothing. The handle has one descriptor, made at the first
+ * request, and with the process's first one a thread that looks after them.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_CLOSED` if this handle was closed; `MP_ERR_UNSUPPORTED` if the pipe is one-way and this end
+ * only sends; `MP_ERR_INVALID`; `MP_ERR_SYSTEM` if none can be had, or no thread; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: the library's: do not read, write or close it; it goes with the handle, when that is freed. If the program
+ * has closed it all the same, the next request makes another. *Threads*: thread-safe. *Processes*: it is this process's
+ * alone; a forked child's copy is closed, and it asks for its own.
+ */
+MP_API mp_status mp_connection_fd(mp_connection *connection, int32_t *fd);
+
+/**
+ * Writes the token of this end into `*out`: by it, another process gets a handle of the same end. It may be sent through
+ * a queue or a connection, or be an argument of a process.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_CLOSED` if this handle was closed; `MP_ERR_INVALID`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: a token is plain bytes and keeps nothing alive by itself, see `mp_token_keep`; an end that is kept is
+ * not gone, though no process has it. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_connection_token(const mp_connection *connection, mp_token *out);
+
+/**
+ * Makes a handle of the end of a pipe that a token names.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STALE` if that end has gone; `MP_ERR_INVALID` if the token is NULL, not one of this family
+ * of processes, or of another kind of object; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` as for `mp_lock_new`.
+ *
+ * *Ownership*: free it with `mp_connection_free`. *Threads*: thread-safe. *Processes*: any process of the family.
+ */
+MP_API mp_status mp_connection_from_token(const mp_token *token, mp_connection **out);
+
+/**
+ * Closes this process's handle and ends it; NULL is nothing.
+ *
+ * *Threads*: thread-safe, but no other call may be using the handle: close it first, and wait for those who do.
+ */
+MP_API void mp_connection_free(mp_connection *connection);
 
 /**
  * Makes a value of `size` bytes: a copy of those at `init`, or zeroes if that is NULL. `lock` is
@@ -2332,6 +2595,28 @@ MP_API mp_status mp_arena_array(mp_arena *arena, const char *name, size_t elem_s
     int32_t lock, mp_array **out);
 
 /**
+ * Waits until at least one of `n` things is ready, up to `timeout` nanoseconds, and says which: `ready` becomes true
+ * of all that are, and false of the others. It takes nothing: others may be faster, so take what is ready without
+ * waiting, and wait again if it has gone. The same thing may stand there twice. `n` may be 0, with a timeout that
+ * ends.
+ *
+ * Objects of one arena need no descriptor. With descriptors or a second arena among the items, it has one descriptor of
+ * its own for each arena while it sleeps, which the thread of `mp_event_fd` looks after. Where these can't be had, and
+ * where a cancel object is in use meanwhile, it looks every 10 ms.
+ *
+ * *Returns* `MP_OK` if at least one is ready; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED` (see `mp_cancel_use`);
+ * `MP_ERR_INVALID` if `items` is NULL, if `n` is 0 and `timeout` is `MP_FOREVER`, or for an item whose kind is none,
+ * whose handle is not a live one of that kind or belongs to another process, or whose descriptor is not open;
+ * `MP_ERR_STATE` for a process that was not started, a result of the pool in whose callback this is, and as for
+ * `mp_lock_new`; `MP_ERR_CLOSED` for a process whose handle was closed; `MP_ERR_UNSUPPORTED` for the end of a
+ * one-way pipe that only sends; `MP_ERR_SYSTEM`. The text says which item it is. After a failure no `ready` is true.
+ *
+ * *Threads*: thread-safe, each thread with an array of its own; no handle in it may be freed meanwhile. *Processes*:
+ * what another process does counts as what this one does. *Signals*: none ends the wait.
+ */
+MP_API mp_status mp_wait(mp_waitable *items, size_t n, int64_t timeout);
+
+/**
  * Makes a cancel object that is not fired.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` if `out` is NULL; `MP_ERR_NO_MEMORY`.
@@ -2374,75 +2659,6 @@ MP_API mp_status mp_cancel_use(mp_cancel *cancel);
  * *Threads*: thread-safe, but no other call may be using the handle, `mp_cancel_fire` in a signal handler included.
  */
 MP_API void mp_cancel_free(mp_cancel *cancel);
-
-/**
- * Puts copies of `n` messages, in this order, waiting for room for `timeout` nanoseconds at the longest, and writes how
- * many were put into `*done`. Much cheaper for each message than `mp_queue_put`, if they are of a kilobyte at most and
- * the queue is of the kind `MP_QUEUE_FIFO` with defaults, or with a `maxsize`: then nobody else's messages come between
- * those that there is room for at once.
- *
- * *Returns* as `mp_queue_put`. After a failure the first `*done` messages are in the queue, and no other.
- */
-MP_API mp_status mp_queue_put_many(mp_queue *queue, const mp_slice *messages, size_t n, int64_t timeout,
-    size_t *done);
-
-/**
- * Waits for a message for `timeout` nanoseconds at the longest, then takes what is there, at most `cap` messages: their
- * buffers go into `out[0]` and on, and how many there are into `*n`.
- *
- * *Returns* as `mp_queue_get`; `MP_ERR_INVALID` also if `cap` is 0. On failure nothing was taken, `*n` is 0, and all of
- * `out` is NULL.
- * *Ownership*: the caller frees each buffer with `mp_buffer_free`.
- */
-MP_API mp_status mp_queue_get_many(mp_queue *queue, mp_buffer **out, size_t cap, int64_t timeout, size_t *n);
-
-/**
- * Waits for a message for `timeout` nanoseconds at the longest, then copies what is there into `buf`, which has room for
- * `cap` bytes: at most `max` messages, as many as fit, one directly behind the other. `out[0]` and on say where each
- * lies in `buf` and how long it is, and `*n` how many there are. Messages of one size are aligned as `buf` and the
- * size are. Much cheaper for each message than `mp_queue_get_into`.
- *
- * *Returns* as `mp_queue_get_into`; `MP_ERR_TOO_LARGE` if not even the first fits: then it stays, and `out[0].len` says
- * how many bytes are needed, with a NULL `data`. `MP_ERR_INVALID` also if `max` is 0. On failure `*n` is 0.
- */
-MP_API mp_status mp_queue_get_many_into(mp_queue *queue, void *buf, size_t cap, mp_slice *out, size_t max,
-    int64_t timeout, size_t *n);
-
-/**
- * Reserves room in the queue for a message of `len` bytes, and the memory for it, waiting for `timeout` nanoseconds at
- * the longest. The message is written at `*data`, which is aligned as a buffer's is, with undefined contents at first; the
- * getter's buffer is that very memory, if it is longer than a kilobyte. Order and visibility come from the commit. A
- * process that dies before it leaves nothing behind.
- *
- * *Returns* as `mp_queue_put`; on failure `*data` and `*reservation` are NULL. *Ownership*: `*reservation` is to be ended by `mp_queue_commit`, `mp_queue_commit_len` or
- * `mp_queue_abandon`. *Lifetime* of `*data`: until then.
- */
-MP_API mp_status mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout, void **data,
-    mp_reservation **reservation);
-
-/**
- * Puts the whole message that was reserved.
- *
- * *Returns* `MP_OK`; `MP_ERR_CLOSED` if the queue was closed meanwhile; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` in another
- * process than the one that reserved; `MP_ERR_INVALID`. On failure nothing was put. *Ownership*: the reservation has
- * ended, whatever this answers.
- */
-MP_API mp_status mp_queue_commit(mp_reservation *reservation);
-
-/**
- * Puts the first `len` bytes of the message that was reserved.
- *
- * *Returns* as `mp_queue_commit`, and `MP_ERR_INVALID` if fewer were reserved. *Ownership*: the reservation has ended,
- * whatever this answers.
- */
-MP_API mp_status mp_queue_commit_len(mp_reservation *reservation, size_t len);
-
-/**
- * Gives back what was reserved. NULL is nothing.
- *
- * *Returns* `MP_OK`; `MP_ERR_INVALID`.
- */
-MP_API mp_status mp_queue_abandon(mp_reservation *reservation);
 
 /**
  * Keeps the object of a token alive without any handle, until `mp_token_drop`: for a token in flight, which may be

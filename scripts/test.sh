@@ -66,6 +66,7 @@ lint() {
     # Those that people write, as opposed to the generated header.
     mapfile -t c_files < <(find examples-c tests bindings benches \( -name '*.[ch]' -o -name '*.[ch]pp' \) 2>/dev/null)
     run "rustfmt" 60 cargo fmt --check
+    run "rustfmt of the benchmarks" 60 rustfmt --check --edition 2021 benches/rust/std.rs benches/rust-peers/src/main.rs
     run "clippy" 600 cargo clippy --all-targets --features fault --locked -- -D warnings
     run_with shellcheck "shellcheck" 60 shellcheck scripts/*.sh .ci/run
     run_with clang-format "clang-format" 60 clang-format --dry-run -Werror "${c_files[@]}"

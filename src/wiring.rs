@@ -10,6 +10,8 @@ use crate::{channel, pool, process, shared, sync};
 pub(crate) fn destroy(arena: &Arena, offset: u64) {
     match arena.kind_of(offset) {
         Some(ObjectKind::Queue) => channel::destroy(arena, offset),
+        Some(ObjectKind::Pipe) => channel::pipe::destroy(arena, offset),
+        Some(ObjectKind::Connection) => channel::pipe::end(arena, offset),
         Some(ObjectKind::Pool) => pool::destroy(arena, offset),
         Some(ObjectKind::Barrier) => sync::barrier::destroy(arena, offset),
         Some(ObjectKind::Condition) => sync::condition::destroy(arena, offset),
@@ -32,6 +34,7 @@ pub(crate) fn destroy(arena: &Arena, offset: u64) {
 pub(crate) fn stir(arena: &Arena, offset: u64) {
     match arena.kind_of(offset) {
         Some(ObjectKind::Queue) => channel::stir(arena, offset),
+        Some(ObjectKind::Connection) => channel::pipe::stir(arena, offset),
         Some(ObjectKind::Barrier) => sync::barrier::stir(arena, offset),
         Some(ObjectKind::Condition) => sync::condition::stir(arena, offset),
         Some(ObjectKind::Event) => sync::event::stir(arena, offset),

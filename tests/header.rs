@@ -31,6 +31,8 @@ const ORDER: &[&str] = &[
     "condition",
     "barrier",
     "queue",
+    "many",
+    "connection",
     "value",
     "atomic",
     "array",
@@ -39,6 +41,7 @@ const ORDER: &[&str] = &[
     "result",
     "arena",
     "named",
+    "wait",
     "cancel",
 ];
 

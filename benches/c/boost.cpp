@@ -4,6 +4,7 @@ extern "C" {
 #include "boost.h"
 }
 
+#include <boost/interprocess/ipc/message_queue.hpp>
 #include <boost/interprocess/sync/interprocess_condition.hpp>
 #include <boost/interprocess/sync/interprocess_mutex.hpp>
 #include <boost/interprocess/sync/interprocess_semaphore.hpp>
@@ -56,4 +57,19 @@ void boost_signal_await(boost_room *room) {
     }
     from->set = false;
 }
+
+void *boost_queue_open(const char *name, size_t room, size_t size) {
+    void *queue = new bip::message_queue(bip::create_only, name, room, size);
+    bip::message_queue::remove(name);
+    return queue;
+}
+void boost_queue_send(void *queue, const void *message, size_t size) {
+    static_cast<bip::message_queue *>(queue)->send(message, size, 0);
+}
+void boost_queue_receive(void *queue, void *message, size_t size) {
+    bip::message_queue::size_type received = 0;
+    unsigned priority = 0;
+    static_cast<bip::message_queue *>(queue)->receive(message, size, received, priority);
+}
+void boost_queue_close(void *queue) { delete static_cast<bip::message_queue *>(queue); }
 }

@@ -1,4 +1,4 @@
-"""Python's multiprocessing, measured as the C programs measure libmp: peers.py {pool|queue|lock|handoff} [PERCENT]"""
+"""Python's multiprocessing, measured as the C programs measure libmp: peers.py {pool|lock|handoff} [PERCENT]"""
 
 import json
 import multiprocessing
@@ -44,45 +44,6 @@ def measure_pool(percent):
 def until(word, value):
     while word.value != value:
         time.sleep(0)
-
-
-def consume(queue, block, done, messages):
-    pin(1)
-    number = 1
-    while True:
-        until(block, number)
-        if messages.value == 0:
-            return
-        for _ in range(messages.value):
-            queue.get()
-        done.value = number
-        number += 1
-
-
-def measure_queue(percent):
-    queue = context.Queue(1024)
-    block, done, messages = (context.RawValue("i", 0) for _ in range(3))
-    consumer = context.Process(target=consume, args=(queue, block, done, messages), daemon=True)
-    consumer.start()
-    pin(0)
-    message, rates, best = b"x" * 64, [], 0
-    messages.value = 100
-    end = now() + 4_000_000 * percent
-    while now() < end or len(rates) < 6:
-        start = now()
-        block.value += 1
-        for _ in range(messages.value):
-            queue.put(message)
-        until(done, block.value)
-        rates.append(messages.value * 1e6 / (now() - start))
-        if block.value <= 3:
-            # Blocks of about 10 ms from here on.
-            best = max(best, rates.pop())
-            messages.value = int(best * 10) + 1
-    messages.value = 0
-    block.value += 1
-    consumer.join()
-    tell("queue", "Python Queue", rates)
 
 
 def measure_lock(percent):
@@ -194,7 +155,7 @@ def round_trips(ways, place, percent):
     return times
 
 
-GROUPS = {"pool": measure_pool, "queue": measure_queue, "lock": measure_lock, "handoff": measure_handoff}
+GROUPS = {"pool": measure_pool, "lock": measure_lock, "handoff": measure_handoff}
 
 if __name__ == "__main__":
     GROUPS[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 100)

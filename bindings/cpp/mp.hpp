@@ -40,6 +40,7 @@
 #include "mp/barrier.hpp"
 #include "mp/codec.hpp"
 #include "mp/condition.hpp"
+#include "mp/connection.hpp"
 #include "mp/core.hpp"
 #include "mp/error.hpp"
 #include "mp/event.hpp"
@@ -51,5 +52,6 @@
 #include "mp/shared.hpp"
 #include "mp/sync.hpp"
 #include "mp/target.hpp"
+#include "mp/wait.hpp"
 
 #endif

@@ -138,6 +138,7 @@ impl Arena {
     }
 
     /// The offset of a block's data.
+    #[inline(always)]
     pub fn data_offset(&self, block: BlockRef) -> u64 {
         block.offset() + BLOCK_HEADER
     }

@@ -19,7 +19,7 @@ use crate::sys::prim::{AtomicU64, Ordering};
 use crate::sys::thread;
 use std::os::fd::RawFd;
 
-/// What a descriptor tells of: one side of an object.
+/// What a descriptor tells of, or a wait for many is for: one side of an object.
 pub trait Watched: Send + Sync {
     /// Enters this process among those whose bells ring when `is_ready` may have changed, in either direction.
     fn enter(&self, arena: &Arena);
@@ -29,6 +29,11 @@ pub trait Watched: Send + Sync {
     /// bell does not ring before.
     fn look_after(&self, _arena: &Arena) -> Option<i64> {
         None
+    }
+    /// The same for who does not wait, and so may come again and again: done now and then only. Whether something may
+    /// have come back.
+    fn glance(&self, _arena: &Arena) -> bool {
+        false
     }
 }
 
@@ -43,6 +48,10 @@ impl<T: Watched> Watched for &'static T {
 
     fn look_after(&self, arena: &Arena) -> Option<i64> {
         T::look_after(self, arena)
+    }
+
+    fn glance(&self, arena: &Arena) -> bool {
+        T::glance(self, arena)
     }
 }
 
@@ -130,13 +139,15 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// The number of the descriptor. It tells of what `watched` answers, which must stay valid until this is dropped.
+    /// The number of the descriptor. It tells of what `watched` answers, which must stay valid until this is dropped;
+    /// at this moment it is right.
     pub fn get(&self, arena: &'static Arena, watched: impl FnOnce() -> Box<dyn Watched>) -> Result<RawFd> {
         HANDLERS.register(hold, release, disown);
         with_state(|state| {
             let id = self.id.load(Ordering::Relaxed);
             if let Some(place) = state.entries.iter().position(|entry| entry.id == id) {
                 if state.entries[place].level.is_whole() {
+                    state.entries[place].update();
                     return Ok(state.entries[place].level.fd());
                 }
                 // The host has closed it.
@@ -148,9 +159,30 @@ impl Descriptor {
             entry.update();
             state.last = entry.id;
             self.id.store(entry.id, Ordering::Relaxed);
+            let fd = entry.level.fd();
+            if entry.watched.look_after(arena).is_some() {
+                // The thread may be asleep, and does not know yet that it is to look after something.
+                arena.ring_own_bell();
+            }
             state.entries.push(entry);
-            Ok(state.entries[state.entries.len() - 1].level.fd())
+            Ok(fd)
         })
+    }
+}
+
+impl Descriptor {
+    /// Makes it right at this moment, if anybody has asked for it: for who has found that there is nothing, and may ask
+    /// poll next.
+    #[cold]
+    pub fn refresh(&self) {
+        let id = self.id.load(Ordering::Relaxed);
+        if id != 0 {
+            with_state(|state| {
+                state.entries.iter_mut().filter(|entry| entry.id == id).for_each(|entry| {
+                    entry.update();
+                })
+            });
+        }
     }
 }
 
@@ -177,20 +209,24 @@ fn run() {
         state.begun += 1;
         state.threads[state.begun - 1]
     });
+    // Of this arena's entries; the number of the last one of all.
     let each = |f: &mut dyn FnMut(&mut Entry)| {
         let here = |entry: &&mut Entry| std::ptr::eq(entry.arena, arena);
-        with_state(|state| state.entries.iter_mut().filter(here).for_each(f));
+        with_state(|state| {
+            state.entries.iter_mut().filter(here).for_each(f);
+            state.last
+        })
     };
     loop {
         let mut next = None;
-        each(&mut |entry| {
+        let last = each(&mut |entry| {
             let again = entry.watched.look_after(arena);
             next = next.into_iter().chain(again).min();
         });
         let waiter = Waiter::new(arena, next.map_or(Deadline::Never, Deadline::after)).uncancelled();
         let mut news = false;
         let _ = arena.await_bell(waiter, || {
-            each(&mut |entry| news |= entry.update());
+            news |= each(&mut |entry| news |= entry.update()) != last;
             news.then_some(())
         });
     }

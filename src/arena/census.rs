@@ -8,7 +8,11 @@ use super::held::kind;
 use super::refs::{BlockRef, Refs};
 use super::slot::{Owner, State};
 use super::Arena;
-use crate::sys::prim::{AtomicU64, Ordering};
+use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
+
+/// How many processes one look asks the kernel about. If more are concerned, the next looks go on with them: a watch
+/// takes little of a processor's time, however many they are.
+const INVESTIGATED: usize = 16;
 
 /// What a census found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +37,7 @@ impl Arena {
             if life.state() == State::Free {
                 continue;
             }
-            let handles = self.handles_in(slot, object);
+            let handles = self.entries_in(slot, object, &[kind::HANDLE]);
             let dead = matches!(life.state(), State::Dead | State::Settling);
             unclear |= self.life(slot) != life || dead && handles > 0;
             if handles > 0 && !dead {
@@ -50,10 +54,45 @@ impl Arena {
         }
     }
 
-    fn handles_in(&self, slot: u32, object: BlockRef) -> u64 {
+    /// Looks at the processes that hold this object, or are taking it apart, as [`Arena::look_at`] does.
+    pub fn look_at_holders(&self, object: BlockRef) -> bool {
+        self.look_at(|number| self.entries_in(number, object, &[kind::HANDLE, kind::DESTROY]) > 0)
+    }
+
+    /// Looks by system calls at the processes, but this one, in the slots that `concerns` names, and settles whoever of
+    /// them has died. True if somebody had. If they are many, the next looks go on with them.
+    pub(super) fn look_at(&self, concerns: impl Fn(u32) -> bool) -> bool {
+        /// Whom the last look asked about last.
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let slots = self.slots_used().max(2) - 1;
+        let (begin, mut asked, mut found) = (LAST.load(Ordering::Relaxed), 0, false);
+        for number in (0..slots).map(|i| (begin + i) % slots + 1) {
+            let life = self.life(number);
+            found |= match life.state() {
+                State::Free => false,
+                // Its settler may have died too.
+                State::Dead | State::Settling => {
+                    self.header().unsettled.store(1, Ordering::Release);
+                    true
+                }
+                _ if asked < INVESTIGATED && number != self.me().slot() && concerns(number) => {
+                    asked += 1;
+                    LAST.store(number, Ordering::Relaxed);
+                    self.investigate(Owner::new(number, life.generation()))
+                }
+                _ => false,
+            };
+        }
+        if found {
+            self.settle_pending();
+        }
+        found
+    }
+
+    fn entries_in(&self, slot: u32, object: BlockRef, kinds: &[u32]) -> u64 {
         let slot = self.slot(slot);
         let entries = (0..self.entry_count(slot)).map(|index| self.entry(slot, index));
-        entries.filter(|e| e.kind() == kind::HANDLE && e.words().0 == object.bits()).count() as u64
+        entries.filter(|e| kinds.contains(&e.kind()) && e.words().0 == object.bits()).count() as u64
     }
 }
 

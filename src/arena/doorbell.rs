@@ -41,4 +41,9 @@ impl Arena {
     ) -> Result<T, Ended> {
         watchers::await_ring(&self.my_slot().doorbell, &mut waiter, ready)
     }
+
+    /// Rings this process's own bell: something has changed that nobody else knows of, the end of a child for instance.
+    pub fn ring_own_bell(&self) {
+        watchers::ring(&self.my_slot().doorbell);
+    }
 }

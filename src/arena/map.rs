@@ -268,6 +268,7 @@ impl Arena {
     }
 
     /// The reserved size in bytes.
+    #[inline(always)]
     pub fn capacity(&self) -> u64 {
         self.map.len() as u64
     }
@@ -284,7 +285,7 @@ impl Arena {
     ///
     /// # Panics
     /// If it does not lie in the arena, aligned: the offset was damaged.
-    #[inline]
+    #[inline(always)]
     pub fn at<T: Shared>(&self, offset: u64) -> &T {
         let size = size_of::<T>() as u64;
         let aligned = offset % align_of::<T>() as u64 == 0;
@@ -308,7 +309,7 @@ impl Arena {
     }
 
     /// The address of `offset`.
-    #[inline]
+    #[inline(always)]
     pub fn pointer(&self, offset: u64) -> *mut u8 {
         assert!(offset < self.capacity(), "an offset outside the arena: {offset:#x}");
         // SAFETY: in bounds.
@@ -316,6 +317,7 @@ impl Arena {
     }
 
     /// The offset of a struct in the arena.
+    #[inline(always)]
     pub(crate) fn offset_of<T>(&self, part: &T) -> u64 {
         (std::ptr::from_ref(part) as usize - self.map.base() as usize) as u64
     }
@@ -342,6 +344,7 @@ impl Arena {
     }
 
     /// Copies bytes into memory that this process alone uses.
+    #[inline(always)]
     pub fn write(&self, offset: u64, bytes: &[u8]) {
         assert!(offset.checked_add(bytes.len() as u64).is_some_and(|end| end <= self.capacity()));
         // SAFETY: in bounds; the caller's bytes are not arena memory that others write, or they accept the mix.
@@ -349,10 +352,23 @@ impl Arena {
     }
 
     /// Copies arena memory into `bytes`.
+    #[inline(always)]
     pub fn copy_out(&self, offset: u64, bytes: &mut [u8]) {
         assert!(offset.checked_add(bytes.len() as u64).is_some_and(|end| end <= self.capacity()));
         // SAFETY: in bounds; through raw pointers, since users' data may be written meanwhile.
         unsafe { std::ptr::copy(self.map.base().add(offset as usize), bytes.as_mut_ptr(), bytes.len()) };
+    }
+
+    /// The cache line at `offset` will be written soon.
+    #[inline(always)]
+    pub fn expect_write(&self, offset: u64) {
+        crate::sys::prim::expect_write(self.map.base().wrapping_add(offset as usize));
+    }
+
+    /// The cache line at `offset` will be read soon.
+    #[inline(always)]
+    pub fn expect_read(&self, offset: u64) {
+        crate::sys::prim::expect_read(self.map.base().wrapping_add(offset as usize));
     }
 
     /// Asks for huge pages behind a range of whole ones, as far as the system has them.

@@ -28,7 +28,13 @@ mod journal;
 #[cfg(not(loom))]
 pub(crate) mod layout;
 #[cfg(not(loom))]
+mod lease;
+#[cfg(not(loom))]
+mod link;
+#[cfg(not(loom))]
 mod map;
+#[cfg(not(loom))]
+pub mod multi;
 #[cfg(not(loom))]
 mod named;
 #[cfg(not(loom))]
@@ -71,6 +77,7 @@ pub use self::{
     census::Census,
     death::Obituary,
     held::Entry,
+    lease::Lease,
     map::{Arena, Usage},
     named::{each_arena, OpenOptions},
     object::{Holder, Near, Object, ObjectHead, ObjectKind},

@@ -56,6 +56,8 @@ object_kinds! {
     Array = 10, "array";
     SharedMemory = 11, "shared memory";
     RobustSemaphore = 12, "robust semaphore";
+    Pipe = 13, "pipe";
+    Connection = 14, "connection";
 }
 
 impl ObjectKind {
@@ -113,9 +115,9 @@ pub(crate) use object;
 /// This process's holder of an object. Dropping it drops the holder; the object goes with its last one.
 #[derive(Debug)]
 pub struct Holder<T: Object> {
-    arena: &'static Arena,
-    object: BlockRef,
-    entry: EntryIndex,
+    pub(super) arena: &'static Arena,
+    pub(super) object: BlockRef,
+    pub(super) entry: EntryIndex,
     /// The object itself: a cell is never unmapped, and stays this object while the holder exists.
     body: &'static T,
 }
@@ -258,20 +260,6 @@ impl<T: Object> Holder<T> {
         Holder::of(arena, object)
     }
 
-    /// Gives this holder to another object that this process holds, by one store into that object's `word`. Killed
-    /// before the store, the holder is dropped by the entry `LINK`; after it, it is the other object's, which drops it
-    /// by [`Arena::drop_link`] when it is taken apart.
-    pub fn give_to(self, word: &AtomicU64) {
-        let entry = self.arena.my_entry(self.entry);
-        entry.turn(entry_kind::LINK, 0, self.arena.offset_of(word));
-        fault!("arena.link:noted");
-        word.store(self.object.bits(), Ordering::SeqCst);
-        fault!("arena.link:stored");
-        entry.become_kind(entry_kind::FREE);
-        self.arena.return_entry(self.entry);
-        std::mem::forget(self);
-    }
-
     /// One more holder of an object of this kind that something else holds meanwhile.
     pub fn of(arena: &'static Arena, object: BlockRef) -> Result<Holder<T>> {
         let entry = arena.share_holder(object)?;
@@ -321,31 +309,6 @@ impl Arena {
                 Err(Error::new(Status::NoMemory, "the object has as many handles as it can have"))
             }
             None => Err(Error::new(Status::Stale, "the object was destroyed")),
-        }
-    }
-
-    /// A holder that was being given to an object: it is that object's if the object's word names it.
-    pub(crate) fn settle_link(&self, entry: &Entry) {
-        let (object, _, word) = entry.words();
-        let given = self.at::<AtomicU64>(word).load(Ordering::Acquire) == object;
-        entry.become_kind(if given { entry_kind::FREE } else { entry_kind::HANDLE });
-    }
-
-    /// Drops the holder that an object's `word` names, and clears the word, in one detectable step. The object that it
-    /// names is of a kind that needs no taking apart.
-    pub(crate) fn drop_link(&self, word: &AtomicU64) {
-        let object = BlockRef::from_bits(word.load(Ordering::Acquire));
-        if object.is_none() {
-            return;
-        }
-        let same =
-            |now: Refs| (now.generation() == object.generation()).then(|| now.lowered_to_free()).flatten();
-        let lowered = self.locates(object) && {
-            let mut tables = self.tables.lock();
-            self.change_linked(&mut tables, object.offset(), word, same)
-        };
-        if !lowered {
-            word.store(0, Ordering::Release);
         }
     }
 

@@ -18,19 +18,14 @@
 use super::block::EntryIndex;
 use super::held::{kind, Entry};
 use super::refs::BlockRef;
-use super::slot::{Owner, State};
 use super::wait::may_glance;
 use super::{Arena, Tables};
 use crate::error::{Error, Result, Status};
-use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::prim::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 
 /// Below the count stand slot and operation, as in a reference word.
 pub(crate) const COUNT_SHIFT: u32 = 28;
-
-/// How many processes one look asks the kernel about. If more have permits, the next looks go on with them: the watch
-/// takes little of a processor's time, however many they are.
-const INVESTIGATED: usize = 16;
 
 /// The count in a counting word.
 pub fn count(word: &AtomicU64) -> u32 {
@@ -175,34 +170,7 @@ impl Holders<'_> {
     /// Looks at those who have a permit, and settles whoever of them has died. True if a permit may have come back.
     /// Held tables are only read; system calls are for processes with a permit.
     pub(crate) fn look(&self, arena: &Arena) -> bool {
-        /// Whom the last look asked about last.
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        let slots = arena.slots_used().max(2) - 1;
-        let (begin, mut asked, mut found) = (LAST.load(Ordering::Relaxed), 0, false);
-        for number in (0..slots).map(|i| (begin + i) % slots + 1) {
-            let life = arena.life(number);
-            found |= match life.state() {
-                State::Live
-                    if asked < INVESTIGATED
-                        && number != arena.me().slot()
-                        && self.is_held_by(arena, number) =>
-                {
-                    asked += 1;
-                    LAST.store(number, Ordering::Relaxed);
-                    arena.investigate(Owner::new(number, life.generation()))
-                }
-                // Its settler may have died too.
-                State::Dead | State::Settling => {
-                    arena.header().unsettled.store(1, Ordering::Release);
-                    true
-                }
-                _ => false,
-            };
-        }
-        if found {
-            arena.settle_pending();
-        }
-        found
+        arena.look_at(|number| self.is_held_by(arena, number))
     }
 
     /// Whether the process of this slot has a permit, or is just taking one or giving it back.

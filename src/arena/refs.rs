@@ -129,6 +129,11 @@ impl Refs {
         }
     }
 
+    /// The last holder goes, and leaves a word that says "being taken apart". Not where there is another.
+    pub(crate) fn last_to_destroying(self) -> Option<Refs> {
+        (self.count() == 1).then(|| self.with_count(DESTROYING))
+    }
+
     /// The object has been taken apart.
     pub(crate) fn destroyed(self) -> Option<Refs> {
         self.is_destroying().then(|| Refs::free(self.generation() + 1))
@@ -161,6 +166,7 @@ impl BlockRef {
     }
 
     /// From what was stored in the arena; not validated.
+    #[inline(always)]
     pub fn from_bits(bits: u64) -> BlockRef {
         BlockRef(bits)
     }
@@ -171,10 +177,12 @@ impl BlockRef {
     }
 
     /// Whether it names no block.
+    #[inline(always)]
     pub fn is_none(self) -> bool {
         self.0 == 0
     }
 
+    #[inline(always)]
     pub(crate) fn offset(self) -> u64 {
         (self.0 & ((1 << BLOCK_OFFSET_BITS) - 1)) << 4
     }
@@ -201,6 +209,7 @@ mod tests {
         let dying = one.lowered_to_destroying().unwrap();
         assert!(dying.is_destroying() && dying.raised().is_none() && dying.taken().is_none());
         assert_eq!(dying.destroyed().unwrap(), Refs::free(8));
+        assert_eq!((one.last_to_destroying(), two.last_to_destroying()), (Some(dying), None));
     }
 
     #[test]

@@ -27,8 +27,23 @@ const TRIAL: u32 = 50_000;
 pub(super) const PACE: u32 = 70;
 /// For locks, whose owner may have many a turn meanwhile.
 pub(super) const LOCK_PACE: u32 = 270;
-/// For streams: the more gathers between two looks, the faster it flows.
-pub(super) const STREAM_PACE: u32 = 600;
+/// For streams: the more gathers between two looks, the faster it flows; but of what comes one by one, as answers do,
+/// each is waited for. So a stream has levels, each of twice the pace of the one before.
+const STREAM_LEVELS: u32 = 3;
+
+/// What is between two looks at a stream of this level, in nanoseconds.
+pub(super) fn stream_pace(level: u32) -> u32 {
+    PACE << level.min(STREAM_LEVELS)
+}
+
+/// A wait for something of the stream is over: from now on its level is another one, if more had gathered than one.
+pub fn learn_gathering(level: &AtomicU32, more: bool) {
+    let now = level.load(Ordering::Relaxed).min(STREAM_LEVELS);
+    let next = if more { now + 1 } else { now.saturating_sub(1) };
+    if next.min(STREAM_LEVELS) != now {
+        level.store(next.min(STREAM_LEVELS), Ordering::Relaxed);
+    }
+}
 
 const LEVEL: u32 = 15;
 const PASS: u32 = LEVEL + 1;

@@ -16,7 +16,8 @@
 use super::event;
 use super::permit::Holders;
 use super::slot::Owner;
-use super::spin::{Spin, LOCK_PACE, STREAM_PACE};
+pub use super::spin::learn_gathering;
+use super::spin::{stream_pace, Spin, LOCK_PACE};
 use super::watchman;
 use super::word::{self, Acquired, Ended, Sleeper};
 use super::Arena;
@@ -37,6 +38,11 @@ std::thread_local! {
 /// Makes this thread's blocking calls end when `word` becomes non-zero.
 pub fn use_cancel(word: Option<&'static CancelWord>) {
     CANCEL.set(word);
+}
+
+/// Whether this thread's cancel object was fired; `None` if it uses none.
+pub(super) fn cancelled() -> Option<bool> {
+    CANCEL.get().map(|word| word.load(Ordering::SeqCst) != 0)
 }
 
 /// What a waiting thread carries through one blocking call.
@@ -117,9 +123,9 @@ impl<'a> Waiter<'a> {
         self
     }
 
-    /// The same for what comes as a stream, and is the faster taken up the more has gathered.
-    pub fn spinning_for_more(mut self, habit: &'a AtomicU32) -> Waiter<'a> {
-        self.spin.at(STREAM_PACE);
+    /// The same for what may come as a stream, of this level: see [`learn_gathering`].
+    pub fn spinning_for_more(mut self, habit: &'a AtomicU32, level: &AtomicU32) -> Waiter<'a> {
+        self.spin.at(stream_pace(level.load(Ordering::Relaxed)));
         self.spinning(habit)
     }
 
@@ -261,7 +267,7 @@ impl<'a> Waiter<'a> {
 /// Whether who only tries may look after those who have what `word` stands for: not at every try, for it costs system
 /// calls, but at the rate of a watchman for all threads of this process together. Each word has a turn of its own, for
 /// who tries one after the other must not look after the first one only; two that share one do so for a second.
-pub fn may_glance<T>(word: &T) -> bool {
+pub(crate) fn may_glance<T>(word: &T) -> bool {
     const TURNS: usize = 1024;
     static LAST: [AtomicU64; TURNS] = [const { AtomicU64::new(0) }; TURNS];
     let now = clock::now() as u64;

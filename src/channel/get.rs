@@ -1,13 +1,14 @@
 //! Getting.
 
 use super::account::Record;
+use super::connection::closed_here;
 use super::port::Port;
 use super::ring::{Found, Position, Ring};
 use super::store::{self, Store, Stored};
-use super::words::{rule, Turn};
+use super::words::{rule, Turn, Words};
 use crate::arena::held::kind;
-use crate::arena::wait::{may_glance, Waiter};
-use crate::arena::{event, Block, BlockRef, Buffer};
+use crate::arena::wait::{learn_gathering, may_glance, Waiter};
+use crate::arena::{event, Arena, Block, BlockRef, Buffer};
 use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::clock::Deadline;
@@ -47,6 +48,18 @@ pub(super) fn too_large(length: usize, room: usize) -> Error {
     Error::new(Status::TooLarge, format!("the message has {length} bytes, the buffer {room}"))
 }
 
+/// Whether messages are with others that have not acknowledged them.
+fn may_come_back(arena: &Arena, words: &Words) -> bool {
+    words.is(rule::REDELIVER) && store::are_with_others(arena, words)
+}
+
+/// Whether a get may succeed, or fail for good.
+pub(super) fn is_readable(arena: &Arena, words: &Words) -> bool {
+    words.len() > 0
+        || words.bereft.load(Ordering::Relaxed) != 0
+        || words.is_closed() && !may_come_back(arena, words)
+}
+
 impl Taking<'_> {
     /// What an entry or a record says of where it lies.
     fn at(&self) -> u64 {
@@ -79,6 +92,7 @@ impl Taking<'_> {
         fault!("queue.get:committed");
         if let Some(record) = record {
             record.end();
+            fault!("queue.get:counted");
         }
         state
     }
@@ -197,18 +211,10 @@ impl Port<'_> {
         let Some((found, place)) = self.next(&turn)? else { return Ok(None) };
         let record = self.record(&turn)?;
         let taken = take(Taking { port: self, found, place, record })?;
+        let drained = self.words.may_be_drained();
         drop(turn);
-        if self.words.is(rule::BOUNDED) {
-            self.announce_room(1);
-        }
+        self.words.announce_get(self.arena, 1, drained);
         Ok(Some(taken))
-    }
-
-    /// There is room for `n` messages more.
-    pub(super) fn announce_room(&self, n: u32) {
-        // Who waits first may need more bytes than there are, and another one not.
-        let n = if self.words.is(rule::BYTES) { u32::MAX } else { n };
-        self.words.events.room.announce(self.arena, n);
     }
 
     /// The next message; `None` if there is none yet, an error if there never will be.
@@ -247,14 +253,19 @@ impl Port<'_> {
     fn next_stored(&self, turn: &Turn<'static>) -> Result<Option<(Found, Place)>> {
         let is_closed = self.words.is_closed();
         let store = Store::of(self.arena, self.words, Some(turn));
-        if let Some(store) = store.filter(|_| self.words.is(rule::REDELIVER)) {
+        if self.words.is(rule::REDELIVER) {
+            // Also where nothing was ever put: who waits takes it for a reason to look, again and again.
             let bereft = self.words.bereft.swap(0, Ordering::AcqRel) != 0;
-            if bereft || store.full() == 0 {
-                store.return_of_dead();
+            if let Some(store) = store.filter(|store| bereft || store.full() == 0) {
+                store.return_of_dead(|| _ = self.ledger(turn).fold_dead());
             }
         }
         let Some((store, stored)) = store.and_then(|store| Some((store, store.next()?))) else {
-            return if is_closed && !self.may_come_back() { Err(self.drained()) } else { Ok(None) };
+            return if is_closed && !may_come_back(self.arena, self.words) {
+                Err(self.drained())
+            } else {
+                Ok(None)
+            };
         };
         let found = match stored.block.is_none() {
             true => Found::Bytes(stored.bytes, stored.length as usize),
@@ -267,15 +278,9 @@ impl Port<'_> {
     /// had would else stay away as long as the queue does not run empty.
     #[inline(never)]
     fn glance_at_takers(&self) {
-        if may_glance(&self.words.events.message.word) && store::investigate(self.arena, self.words) {
-            // A taker without a handle, when it died, made nobody bereft.
-            self.words.bereft.store(1, Ordering::Release);
+        if may_glance(&self.words.events.message.word) {
+            self.look_after_takers();
         }
-    }
-
-    /// Whether messages are with others that have not acknowledged them.
-    fn may_come_back(&self) -> bool {
-        self.words.is(rule::REDELIVER) && store::are_with_others(self.arena, self.words)
     }
 
     /// Waits for a message, again and again until `attempt` has taken one.
@@ -287,38 +292,48 @@ impl Port<'_> {
     ) -> Result<T> {
         let (arena, words) = (self.arena, self.words);
         let message = &words.events.message;
-        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&message.spin);
+        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&message.spin, &words.events.flow[0]);
         if deadline == Deadline::Now {
             return Err(self.empty(waiter.try_ended()));
         }
         let mut look = Deadline::after(WATCH);
         let taken = loop {
             let ready = || {
-                if words.is(rule::REDELIVER) && look.left() <= 0 {
-                    store::investigate(arena, words);
+                if words.is(rule::STORE) && look.left() <= 0 {
+                    self.look_after_takers();
+                    self.look_after_turn();
                     look = Deadline::after(WATCH);
                 }
-                self.is_readable().then_some(())
+                look = self.look_after_peer(look);
+                (is_readable(arena, words) || self.is_left()).then_some(())
             };
             if let Err(ended) = event::await_change(&message.word, &mut waiter, ready) {
                 break Err(self.empty(ended));
             }
+            if self.is_left() {
+                break Err(closed_here());
+            }
             match attempt() {
                 Ok(None) => {}
-                Ok(Some(taken)) => break Ok(taken),
+                Ok(Some(taken)) => {
+                    learn_gathering(&words.events.flow[0], words.len() > 0);
+                    break Ok(taken);
+                }
                 Err(error) => break Err(error),
             }
         };
-        event::pass_on(&message.word, &waiter, || self.is_readable());
+        event::pass_on(&message.word, &waiter, || is_readable(arena, words));
         taken
     }
 
-    /// Whether a get may succeed, or fail for good.
-    pub(super) fn is_readable(&self) -> bool {
-        let words = self.words;
-        words.len() > 0
-            || words.bereft.load(Ordering::Relaxed) != 0
-            || words.is_closed() && !self.may_come_back()
+    /// Those who have unacknowledged messages may have died. True if one has: whoever has the turn next looks after what
+    /// it had, though it may have had no handle by whose end others would be told.
+    pub(super) fn look_after_takers(&self) -> bool {
+        let found = self.words.is(rule::REDELIVER) && store::investigate(self.arena, self.words);
+        if found {
+            self.words.bereft.store(1, Ordering::Release);
+        }
+        found
     }
 
     /// Acknowledges a message that this process took, as its buffer says.
@@ -341,9 +356,7 @@ impl Port<'_> {
         };
         let last = self.end_message(&turn, store, &stored)?;
         drop(turn);
-        if self.words.is(rule::BOUNDED) {
-            self.announce_room(1);
-        }
+        self.words.announce_get(self.arena, 1, false);
         // When there is nothing that could come back any more, those who wait at a closed queue are done.
         if self.words.is_closed() {
             self.words.events.message.announce_to_all(self.arena);

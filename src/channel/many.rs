@@ -1,167 +1,157 @@
 //! Many messages in one call: under one turn, by one commit, with one wake-up.
 
+use super::account::Record;
 use super::port::Port;
-use super::put::Message;
 use super::ring::{Found, Position};
-use super::words::{rule, Turn};
+use super::words::rule;
 use crate::arena::held::kind;
 use crate::arena::{Block, BlockRef, Buffer, EntryIndex};
 use crate::error::Result;
 use crate::fault;
 use crate::sys::clock::Deadline;
+use crate::sys::prim::Ordering;
 
 /// Blocks that are being taken: each with its entry and the length of what is in it, and whose buffer it becomes.
 type Blocks = Vec<(usize, BlockRef, EntryIndex, u64)>;
 
-/// What becomes of a message in [`Port::take_run`].
-enum Verdict {
-    /// It has been copied.
-    Copied,
-    /// It is to be taken as a block, for the buffer of this number.
-    Block(usize),
-    /// It stays, and so do those behind it.
-    Enough,
-}
-
-/// What [`Port::copy_run`] has copied; or the length of the first message, which does not fit.
+/// What [`Port::copy_run`] has copied.
+#[derive(Default)]
 struct Run {
     copied: usize,
     bytes: usize,
-    too_long: Option<usize>,
-    /// There may be more, which take another turn.
+    /// There are more, which fit.
     more: bool,
 }
 
 impl Port<'_> {
-    /// Puts copies of these messages, in this order, as many as there is room for in time: how many were put, and why
-    /// not all.
-    pub(super) fn put_many(&self, messages: &[&[u8]], deadline: Deadline) -> (usize, Result<()>) {
+    /// Puts copies of `n` messages, in this order, as many as there is room for in time: how many were put, and why not
+    /// all.
+    pub(super) fn put_many<'m>(
+        &self,
+        n: usize,
+        message: impl Fn(usize) -> &'m [u8],
+        deadline: Deadline,
+    ) -> (usize, Result<()>) {
+        // Where what there is is counted in bytes, or something may have to be dropped, one by one.
+        let in_runs = !self.words.is(rule::STORE | rule::BYTES | rule::DROP);
         let mut done = 0;
-        while done < messages.len() {
-            let rest = &messages[done..];
-            let put = match self.is_run(rest[0]) {
-                true => self.put_run(rest, deadline),
-                false => self.put(rest[0], 0, deadline).map(|()| 1),
+        while done < n {
+            let put = match in_runs {
+                true => self.put_run(n - done, |i| message(done + i), deadline),
+                false => Ok(0),
+            };
+            let put = match put {
+                // The next one is long, needs a larger ring, or room that is not there yet.
+                Ok(0) => self.put(message(done), 0, deadline).map(|()| 1),
+                put => put,
             };
             match put {
-                // Of those that the room was for.
-                Ok(0) => {
-                    if let Err(error) = self.put(rest[0], 0, deadline) {
-                        return (done, Err(error));
-                    }
-                    done += 1;
-                }
-                Ok(n) => done += n,
+                Ok(more) => done += more,
                 Err(error) => return (done, Err(error)),
             }
         }
         (done, Ok(()))
     }
 
-    /// Whether such a message may be put beside others by one commit: what bytes there are is counted one by one.
-    fn is_run(&self, message: &[u8]) -> bool {
-        !self.words.is(rule::STORE | rule::BYTES | rule::DROP) && message.len() <= self.most_inline()
-    }
-
-    /// Puts as many of the first ones as there is room for at this moment.
-    fn put_run(&self, messages: &[&[u8]], deadline: Deadline) -> Result<usize> {
-        let turn = self.put_turn(deadline)?;
+    /// Puts as many of the first ones as are short and there is room for at this moment, by one commit.
+    #[inline(always)]
+    fn put_run<'m>(
+        &self,
+        n: usize,
+        message: impl Fn(usize) -> &'m [u8],
+        deadline: Deadline,
+    ) -> Result<usize> {
         let words = self.words;
-        let mut tail = words.tail.position();
-        let mut n = 0;
-        for bytes in messages.iter().take_while(|bytes| self.is_run(bytes)) {
-            let message = Message::of_bytes(bytes, 0);
-            if n == 0 {
-                if !self.may_put(&turn, message, deadline)? {
-                    return Ok(0);
-                }
-            } else if words.is(rule::BOUNDED) && !self.has_place_at(tail) {
+        let turn = self.put_turn(deadline)?;
+        if words.is_closed() {
+            return Err(self.closed());
+        }
+        let Ok(ring) = self.ring() else { return Ok(0) };
+        let tail = words.tail.position();
+        // Who sees the other end as it was keeps away from its cache line; but as many as there is room for are put.
+        let mut head = words.tail.seen();
+        let (mut put, mut next) = (0, tail);
+        for _ in 0..2 {
+            let places = self.places_at(next, head).min(n - put);
+            let (more, at) = ring.write_run((head, next), places, |i| message(put + i));
+            (put, next) = (put + more, at);
+            if put == n {
                 break;
             }
-            let ring = match self.ring() {
-                Ok(ring) if ring.fits(words.tail.seen(), tail, message.body) => ring,
-                _ => {
-                    // What is before it must be there before the ring may grow.
-                    self.commit_run(&mut n, tail);
-                    match self.room_in_ring(tail, message.body, deadline) {
-                        Ok(ring) => ring,
-                        Err(_) if n > 0 => break,
-                        Err(error) => return Err(error),
-                    }
-                }
-            };
-            tail = ring.write(tail, message.body);
-            n += 1;
+            head = words.tail.look(&words.head);
         }
-        self.commit_run(&mut n, tail);
-        drop(turn);
-        words.events.message.announce(self.arena, n as u32);
-        Ok(n)
-    }
-
-    #[inline]
-    fn commit_run(&self, n: &mut usize, tail: Position) {
-        if *n > 0 {
+        if put > 0 {
             fault!("queue.put:written");
-            self.words.tail.advance(tail);
+            words.tail.advance(next);
             fault!("queue.put:committed");
         }
+        let filled = words.may_be_filled();
+        drop(turn);
+        if put > 0 {
+            words.announce_put(self.arena, put as u32, filled);
+        }
+        Ok(put)
     }
 
     /// Waits for a message, then takes what is there: at most `most` buffers.
     pub(super) fn get_many(&self, most: usize, deadline: Deadline) -> Result<Vec<Buffer>> {
-        let one = |turn: Turn<'static>| -> Result<Vec<Buffer>> {
-            drop(turn);
-            Ok(vec![self.get(deadline)?])
-        };
-        let attempt = || {
-            let turn = self.get_turn(deadline)?;
-            if self.words.is(rule::STORE | rule::BYTES) {
-                return one(turn).map(Some);
-            }
-            let mut buffers: Vec<Option<Buffer>> = Vec::new();
-            let taken = self.take_run(&turn, most, |found| {
-                Ok(match found {
-                    Found::Bytes(offset, length) => {
-                        buffers.push(Some(Buffer::copy_small(self.arena, offset, length)));
-                        Verdict::Copied
-                    }
-                    Found::Block(..) => {
-                        buffers.push(None);
-                        Verdict::Block(buffers.len() - 1)
-                    }
-                })
-            })?;
-            let Some((n, blocks)) = taken else { return Ok(None) };
-            drop(turn);
-            buffers.truncate(n);
-            for (number, block, entry, length) in blocks {
-                self.arena.my_entry(entry).become_kind(kind::BLOCK);
-                buffers[number] = Some(Buffer::around(Block::adopt(self.arena, block, entry), length)?);
-            }
-            if self.words.is(rule::BOUNDED) {
-                self.announce_room(n as u32);
-            }
-            Ok(Some(buffers.into_iter().flatten().collect()))
-        };
-        let mut taken = match attempt()? {
-            Some(taken) => taken,
-            None => self.await_message(deadline, attempt)?,
-        };
         if self.words.is(rule::STORE | rule::BYTES) {
+            let mut taken = vec![self.get(deadline)?];
             while taken.len() < most {
-                match self.get(Deadline::Now) {
-                    Ok(buffer) => taken.push(buffer),
-                    Err(_) => break,
-                }
+                let Ok(buffer) = self.get(Deadline::Now) else { break };
+                taken.push(buffer);
             }
+            return Ok(taken);
         }
-        Ok(taken)
+        let attempt = || self.try_get_many(most, deadline);
+        match attempt()? {
+            Some(taken) => Ok(taken),
+            None => self.await_message(deadline, attempt),
+        }
     }
 
-    /// Waits for a message, then copies what is there into `into`, one behind the other, and tells each one's place
-    /// and length: at most `most`, and as many as fit. If not even the first fits, it stays, and its length is in the
-    /// error's place.
+    fn try_get_many(&self, most: usize, deadline: Deadline) -> Result<Option<Vec<Buffer>>> {
+        let turn = self.get_turn(deadline)?;
+        let Some(start) = self.next_in_ring()? else { return Ok(None) };
+        // What may fail comes before any block is named as about to be taken.
+        let (ring, record) = (self.ring()?, self.record(&turn)?);
+        let end = self.words.head.look(&self.words.tail);
+        let (mut head, mut buffers, mut blocks) = (start, Vec::new(), Blocks::new());
+        while head != end && buffers.len() < most {
+            let (found, next) = match ring.read(head) {
+                Err(error) if head == start => return Err(error),
+                Err(_) => break,
+                Ok(read) => read,
+            };
+            match found {
+                Found::Bytes(offset, length) => {
+                    buffers.push(Some(Buffer::copy_small(self.arena, offset, length)));
+                }
+                Found::Block(block, length) => match self.name_block(block, start) {
+                    Err(error) if head == start => return Err(error),
+                    Err(_) => break,
+                    Ok(entry) => {
+                        blocks.push((buffers.len(), block, entry, length));
+                        buffers.push(None);
+                    }
+                },
+            }
+            head = next;
+        }
+        self.commit_run(record, start, head, buffers.len());
+        let drained = self.words.may_be_drained();
+        drop(turn);
+        for (number, block, entry, length) in blocks {
+            self.arena.my_entry(entry).become_kind(kind::BLOCK);
+            buffers[number] = Some(Buffer::around(Block::adopt(self.arena, block, entry), length)?);
+        }
+        self.words.announce_get(self.arena, buffers.len() as u32, drained);
+        Ok(Some(buffers.into_iter().flatten().collect()))
+    }
+
+    /// Waits for a message, then copies what is there into `into`, one behind the other, and tells each one's number,
+    /// place and length: at most `most`, and as many as fit. How many; or the length of the first one, which stays, if
+    /// it does not fit.
     pub(super) fn get_many_into(
         &self,
         into: &mut [u8],
@@ -169,43 +159,44 @@ impl Port<'_> {
         deadline: Deadline,
         mut tell: impl FnMut(usize, usize, usize),
     ) -> Result<(usize, Option<usize>)> {
+        let in_runs = !self.words.is(rule::STORE | rule::BYTES);
         let (mut used, mut n) = (0, 0);
         while n < most {
-            let until = if n == 0 { deadline } else { Deadline::Now };
-            let copied = match self.words.is(rule::STORE | rule::BYTES) {
-                true => {
-                    self.copy_one(&mut into[used..], until, |place, length| tell(n, used + place, length))
-                }
-                false => self.copy_run(&mut into[used..], most - n, until, |number, place, length| {
+            let run = match in_runs {
+                true => self.copy_run(&mut into[used..], most - n, deadline, |number, place, length| {
                     tell(n + number, used + place, length);
                 }),
+                false => Ok(Run::default()),
             };
-            match copied {
-                Ok(Run { copied, bytes, too_long: None, more }) => {
+            match run {
+                // There is none, or it is long, or does not fit.
+                Ok(Run { copied: 0, .. }) => {
+                    let until = if n == 0 { deadline } else { Deadline::Now };
+                    match self.get_into(&mut into[used..], until) {
+                        Ok((length, Ok(()))) => {
+                            tell(n, used, length);
+                            (used, n) = (used + length, n + 1);
+                        }
+                        Ok((length, Err(_))) if n == 0 => return Ok((0, Some(length))),
+                        Err(error) if n == 0 => return Err(error),
+                        _ => break,
+                    }
+                }
+                Ok(Run { copied, bytes, more }) => {
                     (used, n) = (used + bytes, n + copied);
                     if !more {
                         break;
                     }
                 }
-                Ok(Run { too_long, .. }) if n == 0 => return Ok((0, too_long)),
                 Err(error) if n == 0 => return Err(error),
-                _ => break,
+                Err(_) => break,
             }
         }
         Ok((n, None))
     }
 
-    /// Waits for a message and copies it.
-    fn copy_one(&self, into: &mut [u8], deadline: Deadline, tell: impl FnOnce(usize, usize)) -> Result<Run> {
-        let (length, taken) = self.get_into(into, deadline)?;
-        if taken.is_err() {
-            return Ok(Run { copied: 0, bytes: 0, too_long: Some(length), more: false });
-        }
-        tell(0, length);
-        Ok(Run { copied: 1, bytes: length, too_long: None, more: true })
-    }
-
-    /// Waits for a message in the ring, and copies the short ones that are there by one commit, or one long one.
+    /// Copies the short messages that are there, as far as they fit, by one commit.
+    #[inline(always)]
     fn copy_run(
         &self,
         into: &mut [u8],
@@ -213,96 +204,46 @@ impl Port<'_> {
         deadline: Deadline,
         mut tell: impl FnMut(usize, usize, usize),
     ) -> Result<Run> {
-        let mut attempt = || {
-            let turn = self.get_turn(deadline)?;
-            let (mut used, mut n, mut more, mut too_long) = (0, 0, false, None);
-            let taken = self.take_run(&turn, most, |found| {
-                let length = found.len();
-                let fits = length <= into.len() - used;
-                Ok(match found {
-                    Found::Bytes(offset, _) if fits => {
-                        self.arena.copy_out(offset, &mut into[used..used + length]);
-                        tell(n, used, length);
-                        (used, n) = (used + length, n + 1);
-                        Verdict::Copied
-                    }
-                    _ => {
-                        more = fits;
-                        too_long = (n == 0 && !fits).then_some(length);
-                        Verdict::Enough
-                    }
-                })
-            })?;
-            drop(turn);
-            if taken.is_none() {
-                return Ok(None);
-            }
-            if n > 0 && self.words.is(rule::BOUNDED) {
-                self.announce_room(n as u32);
-            }
-            Ok(Some(Run { copied: n, bytes: used, too_long, more }))
-        };
-        let run = match attempt()? {
-            Some(run) => run,
-            None => self.await_message(deadline, attempt)?,
-        };
-        match run {
-            // A long one, which is copied when the turn is another's.
-            Run { copied: 0, more: true, .. } => {
-                self.copy_one(into, deadline, |place, length| tell(0, place, length))
-            }
-            run => Ok(run),
+        let turn = self.get_turn(deadline)?;
+        let Some(head) = self.next_in_ring()? else { return Ok(Run::default()) };
+        let end = self.words.head.look(&self.words.tail);
+        let record = self.record(&turn)?;
+        let (mut used, mut number, mut full) = (0, 0, false);
+        let (n, next) = self.ring()?.read_run((head, end), most, |offset, length| {
+            let Some(place) = into.get_mut(used..used + length) else {
+                full = true;
+                return false;
+            };
+            self.arena.copy_out(offset, place);
+            tell(number, used, length);
+            (used, number) = (used + length, number + 1);
+            true
+        })?;
+        self.commit_run(record, head, next, n);
+        let drained = self.words.may_be_drained();
+        drop(turn);
+        if n > 0 {
+            self.words.announce_get(self.arena, n as u32, drained);
         }
+        Ok(Run { copied: n, bytes: used, more: !full && next != end })
     }
 
-    /// Takes messages from the ring by one commit, at most `most`, as `each` says of each: how many, and the blocks
-    /// among them; `None` if there was no message. The caller has the head's turn.
+    /// Commits that `n` messages were taken from the ring, those between the two positions.
     #[inline(always)]
-    fn take_run(
-        &self,
-        turn: &Turn<'static>,
-        most: usize,
-        mut each: impl FnMut(Found) -> Result<Verdict>,
-    ) -> Result<Option<(usize, Blocks)>> {
-        let Some(start) = self.next_in_ring()? else { return Ok(None) };
-        let words = self.words;
-        let record = self.record(turn)?;
-        let ring = self.ring()?;
-        let mut end = words.head.look(&words.tail);
-        if end == start {
-            end = words.head.seen();
+    fn commit_run(&self, record: Option<&Record>, start: Position, next: Position, n: usize) {
+        if n == 0 {
+            return;
         }
-        let (mut head, mut n, mut blocks) = (start, 0, Blocks::new());
-        while head != end && n < most {
-            let step = ring.read(head).and_then(|(found, next)| Ok((each(found)?, found, next)));
-            match step {
-                Ok((Verdict::Copied, _, next)) => head = next,
-                Ok((Verdict::Block(number), Found::Block(block, length), next)) => {
-                    match self.name_block(block, start) {
-                        Ok(entry) => blocks.push((number, block, entry, length)),
-                        Err(error) if n == 0 => return Err(error),
-                        Err(_) => break,
-                    }
-                    head = next;
-                }
-                Ok(_) => break,
-                Err(error) if n == 0 => return Err(error),
-                Err(_) => break,
-            }
-            n += 1;
+        if let Some(record) = record {
+            record.begin(n as u32, start.0);
         }
-        if n > 0 {
-            if let Some(record) = record {
-                record.begin(n as u32, start.0);
-            }
-            fault!("queue.get:copied");
-            words.head.advance(head);
-            fault!("queue.get:committed");
-            if let Some(record) = record {
-                record.end();
-            }
+        fault!("queue.get:copied");
+        self.words.head.advance(next);
+        fault!("queue.get:committed");
+        if let Some(record) = record {
+            record.end();
+            fault!("queue.get:counted");
         }
-        Ok(Some((n, blocks)))
     }
 
     /// An entry for a block that is about to be taken, with others, from the head as it is.
@@ -310,5 +251,15 @@ impl Port<'_> {
         let index = self.arena.new_entry(block)?;
         self.arena.my_entry(index).turn(kind::QUEUE_TAKE, self.arena.offset_of(self.words), start.0);
         Ok(index)
+    }
+
+    /// How many messages may be put at `tail` into a ring whose head is seen at `head`, as far as they are counted.
+    fn places_at(&self, tail: Position, head: Position) -> usize {
+        if !self.words.is(rule::BOUNDED) {
+            return usize::MAX;
+        }
+        let taken = tail.ordinal().wrapping_sub(head.ordinal());
+        let bound = self.words.bound.load(Ordering::Relaxed);
+        (bound.saturating_sub(self.reserved_places()).saturating_sub(taken)) as usize
     }
 }

@@ -132,3 +132,18 @@ fn two_threads_pass_the_wrap() {
         assert_eq!(queue.size().unwrap(), 0);
     }
 }
+
+#[test]
+fn a_ring_that_a_burst_has_left_is_given_up() {
+    let arena = crate::arena::Arena::get().unwrap();
+    let queue = Queue::begin_at(arena, &QueueOptions::default(), Position::new(0, 0)).unwrap();
+    let units = || queue.port().unwrap().ring().unwrap().fewer_units();
+    (0..100_000).for_each(|i| queue.put(&message(i, 64), Deadline::Now).unwrap());
+    assert!(units() >= Some(1 << 18));
+    (0..100_000).for_each(|_| drop(queue.get(Deadline::Now).unwrap()));
+    for i in 0..20_000 {
+        queue.put(&message(i, 64), Deadline::Now).unwrap();
+        assert!(queue.get(Deadline::Now).unwrap().bytes() == message(i, 64));
+    }
+    assert_eq!(units(), None);
+}

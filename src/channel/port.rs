@@ -1,18 +1,22 @@
 //! A channel as a process uses it: its words, and what the process knows of its own part.
 
 use super::account::{Ledger, Mine, Record};
+use super::connection::Side;
 use super::words::{rule, Turn, Words};
 use crate::arena::word::Ended;
-use crate::arena::Arena;
+use crate::arena::{Arena, Owner};
 use crate::error::{Error, Result, Status};
 use crate::sys::clock::Deadline;
 
-/// What the channel is called in errors, and what a wait for it that has run out is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Face {
+/// What the channel is called in errors, what a wait for it that has run out is, and on whom it depends.
+#[derive(Clone, Copy)]
+pub(super) enum Face<'a> {
     Queue,
-    Connection,
+    Connection(&'a Side),
 }
+
+/// After the first short sleep, who waits looks so often whether anybody has the connection's other end.
+const LOOK: i64 = 1_000_000_000;
 
 /// A channel, for one call.
 #[derive(Clone, Copy)]
@@ -20,7 +24,7 @@ pub(super) struct Port<'a> {
     pub(super) arena: &'static Arena,
     pub(super) words: &'static Words,
     pub(super) mine: &'a Mine,
-    pub(super) face: Face,
+    pub(super) face: Face<'a>,
 }
 
 impl Port<'_> {
@@ -38,6 +42,28 @@ impl Port<'_> {
         turn.map_err(|ended| self.empty(ended))
     }
 
+    /// Who died having the head's turn may have left something half told that no sleeper sees, though it is committed:
+    /// whoever waits for it takes the turn, and so mends it.
+    #[cold]
+    pub(super) fn look_after_turn(&self) {
+        self.mend_if(|owner| owner != self.arena.me() && self.arena.investigate(owner));
+    }
+
+    /// How many messages there are.
+    pub(super) fn size(&self) -> usize {
+        if self.words.is(rule::STORE) {
+            self.mend_if(|owner| self.arena.is_dead(owner));
+        }
+        self.words.len() as usize
+    }
+
+    fn mend_if(&self, is_dead: impl FnOnce(Owner) -> bool) {
+        let head = &self.words.head;
+        if head.is_bereaved(is_dead) {
+            drop(self.words.turn(self.arena, head, Deadline::Now));
+        }
+    }
+
     /// The accounts, for who has the head's turn.
     #[inline(always)]
     pub(super) fn ledger<'t>(&self, turn: &'t Turn<'t>) -> Ledger<'t> {
@@ -53,11 +79,31 @@ impl Port<'_> {
         self.ledger(turn).mine(self.mine).map(Some)
     }
 
+    /// Whether this process has closed its handle since the call began: the call is to end.
+    #[inline]
+    pub(super) fn is_left(&self) -> bool {
+        matches!(self.face, Face::Connection(side) if side.is_left())
+    }
+
+    /// For who waits, while there is nothing: looks after those on whom a connection depends when it is time. When it is
+    /// the next time.
+    pub(super) fn look_after_peer(&self, look: Deadline) -> Deadline {
+        match self.face {
+            Face::Connection(side) if look.left() <= 0 => {
+                side.look(self.arena);
+                Deadline::after(LOOK)
+            }
+            _ => look,
+        }
+    }
+
     #[cold]
     pub(super) fn closed(&self) -> Error {
         match self.face {
             Face::Queue => Error::new(Status::Closed, "the queue is closed"),
-            Face::Connection => Error::new(Status::Closed, "nobody has the connection's other end any more"),
+            Face::Connection(_) => {
+                Error::new(Status::Closed, "nobody has the connection's other end any more")
+            }
         }
     }
 
@@ -66,7 +112,7 @@ impl Port<'_> {
     pub(super) fn drained(&self) -> Error {
         match self.face {
             Face::Queue => self.closed(),
-            Face::Connection => {
+            Face::Connection(_) => {
                 Error::new(Status::End, "the connection's other end has gone, and all it sent is received")
             }
         }
@@ -77,7 +123,7 @@ impl Port<'_> {
         match (ended, self.face) {
             (Ended::Cancelled, _) => crate::sync::ended(ended, ""),
             (_, Face::Queue) => Error::new(Status::Full, "the queue is full"),
-            (_, Face::Connection) => {
+            (_, Face::Connection(_)) => {
                 Error::new(Status::Timeout, "the other end does not receive, and the connection is full")
             }
         }
@@ -88,7 +134,7 @@ impl Port<'_> {
         match (ended, self.face) {
             (Ended::Cancelled, _) => crate::sync::ended(ended, ""),
             (_, Face::Queue) => Error::new(Status::Empty, "the queue is empty"),
-            (_, Face::Connection) => Error::new(Status::Timeout, "no message has come"),
+            (_, Face::Connection(_)) => Error::new(Status::Timeout, "no message has come"),
         }
     }
 }

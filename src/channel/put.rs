@@ -1,5 +1,6 @@
 //! Putting.
 
+use super::connection::closed_here;
 use super::port::Port;
 use super::ring::{Body, Position, Ring};
 use super::room::is_writable;
@@ -7,7 +8,7 @@ use super::settle::replace_part;
 use super::store::{self, Store};
 use super::words::{rule, Turn};
 use crate::arena::held::kind;
-use crate::arena::wait::Waiter;
+use crate::arena::wait::{learn_gathering, Waiter};
 use crate::arena::{event, Block, BlockRef, SMALL};
 use crate::error::Result;
 use crate::fault;
@@ -109,10 +110,11 @@ impl Port<'_> {
         }
         let length = message.body.len() as u64;
         let is_room = message.reserved.is_some_and(|number| self.end_reservation(&turn, number, length));
+        let filled = self.words.may_be_filled();
         drop(turn);
-        self.words.events.message.announce(self.arena, 1);
+        self.words.announce_put(self.arena, 1, filled);
         if is_room {
-            self.announce_room(1);
+            self.words.announce_get(self.arena, 1, false);
         }
         Ok(true)
     }
@@ -145,7 +147,7 @@ impl Port<'_> {
         let (arena, words) = (self.arena, self.words);
         let room = &words.events.room;
         let deadline = if words.is(rule::FAIL) { Deadline::Now } else { deadline };
-        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&room.spin);
+        let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&room.spin, &words.events.flow[1]);
         if deadline == Deadline::Now {
             let made = if self.glance_at_reservers() { attempt()? } else { None };
             return made.ok_or_else(|| self.full(waiter.try_ended()));
@@ -153,18 +155,27 @@ impl Port<'_> {
         let mut look = Deadline::after(WATCH);
         let made = loop {
             let ready = || {
-                if words.reservations.load(Ordering::Relaxed) != 0 && look.left() <= 0 {
+                let may_be_freed = words.is(rule::STORE) || words.reservations.load(Ordering::Relaxed) != 0;
+                if may_be_freed && look.left() <= 0 {
                     self.look_after_reservers();
+                    self.look_after_turn();
                     look = Deadline::after(WATCH);
                 }
-                is_writable(arena, words, length).then_some(())
+                look = self.look_after_peer(look);
+                (is_writable(arena, words, length) || self.is_left()).then_some(())
             };
             if let Err(ended) = event::await_change(&room.word, &mut waiter, ready) {
                 break Err(self.full(ended));
             }
+            if self.is_left() {
+                break Err(closed_here());
+            }
             match attempt() {
                 Ok(None) => {}
-                Ok(Some(made)) => break Ok(made),
+                Ok(Some(made)) => {
+                    learn_gathering(&words.events.flow[1], is_writable(arena, words, length));
+                    break Ok(made);
+                }
                 Err(error) => break Err(error),
             }
         };
@@ -219,6 +230,12 @@ impl Port<'_> {
     ) -> Result<Ring<'static>> {
         let words = self.words;
         let ring = Ring::of(self.arena, BlockRef::from_bits(words.ring.load(Ordering::Acquire)));
+        let ring = match ring {
+            Some(ring) if ring.is_time_to_look(tail, body) && words.tail.look(&words.head) == tail => {
+                Some(self.shrink(ring, tail))
+            }
+            ring => ring,
+        };
         match ring {
             Some(ring)
                 if ring.fits(words.tail.seen(), tail, body)
@@ -227,6 +244,23 @@ impl Port<'_> {
                 Ok(ring)
             }
             ring => self.grow(ring, tail, body, deadline),
+        }
+    }
+
+    /// A ring that a burst has left too large makes room for one of half its size, when it is empty: then no message
+    /// lies where the smaller one ends. The caller has the tail's turn; if the head's is not free, another time will do.
+    #[cold]
+    fn shrink(&self, ring: Ring<'static>, tail: Position) -> Ring<'static> {
+        let words = self.words;
+        let Some(units) = ring.fewer_units() else { return ring };
+        let Ok(block) = self.arena.allocate(Ring::block_bytes(units), false) else { return ring };
+        match words.free_turn(self.arena, &words.head) {
+            Some(_turn) if words.head.position() == tail => {
+                let smaller = Ring::make(self.arena, block.reference(), units);
+                replace_part(self.arena, &words.ring, block);
+                smaller
+            }
+            _ => ring,
         }
     }
 

@@ -27,17 +27,21 @@
 //!
 //! `words.rs` has the words and the turns, `port.rs` a channel as one call uses it, `put.rs`, `get.rs` and `many.rs` the
 //! operations, `ring.rs` and `store.rs` where the messages lie, `room.rs` bounds, reservations and what is dropped for
-//! room, `account.rs` what is taken and not yet done, `settle.rs` what is done after a death.
+//! room, `account.rs` what is taken and not yet done, `settle.rs` what is done after a death, `watch.rs` the two sides as
+//! watchers see them.
 
-use super::account::{self, Mine};
+use super::account::{self, Ledger, Mine};
+use super::get::is_readable;
 use super::options::QueueOptions;
 use super::port::{Face, Port};
 use super::put::Message;
 use super::ring::Position;
 use super::settle::{destroy_words, stir_words};
-use super::words::{rule, Words};
+use super::words::{rule, Turn, Words};
+use crate::arena::bridge::Descriptor;
 use crate::arena::layout::shared;
 use crate::arena::wait::Waiter;
+use crate::arena::word::Ended;
 use crate::arena::{event, object, Arena, Buffer, Holder, ObjectHead, ObjectKind, Token};
 use crate::error::{Error, Result, Status};
 use crate::fault;
@@ -61,7 +65,10 @@ object!(QueueCell, head, ObjectKind::Queue);
 /// A queue that processes share.
 #[derive(Debug)]
 pub struct Queue {
-    cell: Holder<QueueCell>,
+    // Before the cell, of which they tell.
+    pub(super) messages: Descriptor,
+    pub(super) room: Descriptor,
+    pub(super) cell: Holder<QueueCell>,
     mine: Mine,
 }
 
@@ -92,12 +99,25 @@ impl Queue {
 
     fn of(cell: Holder<QueueCell>) -> Queue {
         let mine = Mine::of(cell.reference());
-        Queue { cell, mine }
+        Queue { messages: Descriptor::default(), room: Descriptor::default(), cell, mine }
     }
 
     /// One more handle of the same queue.
     pub(super) fn again(&self) -> Result<Queue> {
         Ok(Queue::of(Holder::of(self.cell.live()?, self.cell.reference())?))
+    }
+
+    /// The arena and the queue's words, whether or not this process has a part in it.
+    #[inline(always)]
+    pub(super) fn parts(&self) -> (&'static Arena, &'static Words) {
+        (self.cell.arena(), &self.cell.body().words)
+    }
+
+    /// This process's record, if it is known.
+    #[inline(always)]
+    pub(super) fn quick_record(&self, turn: &Turn<'static>) -> Option<&'static account::Record> {
+        let (arena, words) = self.parts();
+        Ledger::new(arena, words, turn).known(&self.mine)
     }
 
     /// The queue, for one call.
@@ -111,7 +131,10 @@ impl Queue {
     /// process.
     #[inline]
     pub fn put(&self, bytes: &[u8], deadline: Deadline) -> Result<()> {
-        self.port()?.put(bytes, 0, deadline)
+        if self.put_quickly(bytes) {
+            return Ok(());
+        }
+        self.after_put(self.port()?.put(bytes, 0, deadline))
     }
 
     /// The same with a priority: lowest first. For priority queues.
@@ -120,7 +143,7 @@ impl Queue {
         if !port.words.is(rule::PRIORITY) {
             return Err(Error::new(Status::Unsupported, "only a priority queue has priorities"));
         }
-        port.put(bytes, priority, deadline)
+        self.after_put(port.put(bytes, priority, deadline))
     }
 
     /// Hands the buffer's bytes on, without a copy where that can be. On failure the buffer comes back.
@@ -153,10 +176,15 @@ impl Queue {
         }
     }
 
-    /// Puts copies of these messages, as many as there is room for in time: how many were put, and why not all.
-    pub fn put_many(&self, messages: &[&[u8]], deadline: Deadline) -> (usize, Result<()>) {
+    /// Puts copies of `n` messages, as many as there is room for in time: how many were put, and why not all.
+    pub fn put_many<'m>(
+        &self,
+        n: usize,
+        message: impl Fn(usize) -> &'m [u8],
+        deadline: Deadline,
+    ) -> (usize, Result<()>) {
         match self.port() {
-            Ok(port) => port.put_many(messages, deadline),
+            Ok(port) => port.put_many(n, message, deadline),
             Err(error) => (0, Err(error)),
         }
     }
@@ -164,19 +192,22 @@ impl Queue {
     /// Takes the next message.
     #[inline]
     pub fn get(&self, deadline: Deadline) -> Result<Buffer> {
-        self.port()?.get(deadline)
+        self.after_get(self.port()?.get(deadline))
     }
 
     /// Copies the next message into `into` and says how long it is. If it does not fit, it stays, and its length
     /// is in the first part of the answer.
     #[inline]
     pub fn get_into(&self, into: &mut [u8], deadline: Deadline) -> Result<(usize, Result<()>)> {
-        self.port()?.get_into(into, deadline)
+        if let Some(length) = self.get_quickly(into) {
+            return Ok((length, Ok(())));
+        }
+        self.after_get(self.port()?.get_into(into, deadline))
     }
 
     /// Waits for a message, then takes what is there, at most so many.
     pub fn get_many(&self, most: usize, deadline: Deadline) -> Result<Vec<Buffer>> {
-        self.port()?.get_many(most, deadline)
+        self.after_get(self.port()?.get_many(most, deadline))
     }
 
     /// Waits for a message, then copies what is there into `into`, one behind the other, as many as fit, at most `most`,
@@ -188,12 +219,12 @@ impl Queue {
         deadline: Deadline,
         tell: impl FnMut(usize, usize, usize),
     ) -> Result<(usize, Option<usize>)> {
-        self.port()?.get_many_into(into, most, deadline, tell)
+        self.after_get(self.port()?.get_many_into(into, most, deadline, tell))
     }
 
     /// How many messages are in the queue at this moment.
     pub fn size(&self) -> Result<usize> {
-        Ok(self.port()?.words.len() as usize)
+        Ok(self.port()?.size())
     }
 
     /// Tells that one of the messages that were taken is done. See [`Queue::join`].
@@ -218,25 +249,27 @@ impl Queue {
     pub fn join(&self, deadline: Deadline) -> Result<()> {
         let port = self.port()?;
         let words = port.words;
-        let is_done = || account::unfinished(words) == 0;
-        if is_done() || port.fold_dead()? && is_done() {
+        // Where messages come back, one that the dead told to be done may not be.
+        let settled = || !words.is(rule::REDELIVER) || !account::has_dead(port.arena, words);
+        let is_done = || account::unfinished(words) == 0 && settled();
+        let timed_out = |ended| crate::sync::ended(ended, "messages of the queue are not done yet");
+        if is_done() || port.fold_dead(deadline).map_err(timed_out)? && is_done() {
             return Ok(());
         }
         let mut waiter = Waiter::new(port.arena, deadline);
-        let timed_out = |ended| crate::sync::ended(ended, "messages of the queue are not done yet");
         if deadline == Deadline::Now {
-            account::investigate(port.arena, words);
-            port.fold_dead()?;
+            port.look_after_the_unfinished();
+            port.fold_dead(deadline).map_err(timed_out)?;
             return if is_done() { Ok(()) } else { Err(timed_out(waiter.try_ended())) };
         }
         let mut look = Deadline::after(WATCH);
         let ready = || {
             if !is_done() {
                 if look.left() <= 0 {
-                    account::investigate(port.arena, words);
+                    port.look_after_the_unfinished();
                     look = Deadline::after(WATCH);
                 }
-                port.fold_dead().ok()?;
+                port.fold_dead(deadline).ok()?;
             }
             is_done().then_some(())
         };
@@ -256,7 +289,7 @@ impl Queue {
 
     /// Whether a get may succeed, or fail for good, at this moment.
     pub fn is_readable(&self) -> bool {
-        self.port().is_ok_and(|port| port.is_readable())
+        self.port().is_ok_and(|port| is_readable(port.arena, port.words))
     }
 
     /// The queue's token.
@@ -271,13 +304,27 @@ impl Queue {
 }
 
 impl Port<'_> {
+    /// Those for whom a join waits may have died.
+    fn look_after_the_unfinished(&self) {
+        account::investigate(self.arena, self.words);
+        if self.look_after_takers() {
+            self.words.events.message.announce_to_all(self.arena);
+        }
+        self.look_after_turn();
+    }
+
     /// Counts what the dead had taken as done. True if there was any.
-    fn fold_dead(&self) -> Result<bool> {
+    fn fold_dead(&self, deadline: Deadline) -> std::result::Result<bool, Ended> {
         if !account::has_dead(self.arena, self.words) {
             return Ok(false);
         }
-        let turn = self.get_turn(Deadline::Never)?;
-        Ok(self.ledger(&turn).fold_dead())
+        let turn = self.words.turn(self.arena, &self.words.head, deadline)?;
+        let folded = self.ledger(&turn).fold_dead();
+        drop(turn);
+        if folded && account::unfinished(self.words) == 0 {
+            event::notify(&self.words.events.done, u32::MAX);
+        }
+        Ok(folded)
     }
 
     /// Closes the channel.

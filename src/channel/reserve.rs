@@ -2,7 +2,6 @@
 
 use super::put::Message;
 use super::queue::Queue;
-use super::room::is_writable;
 use super::words::rule;
 use crate::arena::{Block, SMALL};
 use crate::error::{Error, Result};
@@ -101,8 +100,6 @@ impl Drop for Reservation {
         };
         port.end_reservation(&turn, number, 0);
         drop(turn);
-        if is_writable(port.arena, port.words, 0) {
-            port.announce_room(1);
-        }
+        port.words.announce_get(port.arena, 1, false);
     }
 }

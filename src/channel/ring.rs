@@ -16,6 +16,12 @@ use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
 
 pub(super) const UNIT: u64 = 16;
 const HEAD: u64 = 8;
+/// A ring of more units is given up for a smaller one when it is found empty.
+const KEPT_UNITS: u32 = 4096;
+/// After so many units it is looked whether that is so.
+const STRIDE: u32 = 1024;
+/// So many units ahead cache lines are asked for.
+const AHEAD: u32 = 16;
 const FIRST_UNITS: u32 = 32;
 const MOST_UNITS: u32 = 1 << 31;
 
@@ -29,14 +35,17 @@ const KIND: u64 = !0 << 32;
 pub(super) struct Position(pub(super) u64);
 
 impl Position {
+    #[inline(always)]
     pub(super) fn new(ordinal: u32, unit: u32) -> Position {
         Position(u64::from(ordinal) << 32 | u64::from(unit))
     }
 
+    #[inline(always)]
     pub(super) fn ordinal(self) -> u32 {
         (self.0 >> 32) as u32
     }
 
+    #[inline(always)]
     pub(super) fn unit(self) -> u32 {
         self.0 as u32
     }
@@ -59,6 +68,7 @@ impl Body<'_> {
         }
     }
 
+    #[inline(always)]
     fn units(self) -> u32 {
         let bytes = match self {
             Body::Bytes(bytes) => HEAD + bytes.len() as u64,
@@ -78,6 +88,7 @@ pub(super) enum Found {
 }
 
 impl Found {
+    #[inline(always)]
     pub(super) fn len(self) -> usize {
         match self {
             Found::Bytes(_, length) => length,
@@ -87,11 +98,13 @@ impl Found {
 }
 
 /// How many units of a ring lie between a place and the ring's end.
+#[inline(always)]
 fn left_before_end(ring: u32, unit: u32) -> u32 {
     ring - (unit & (ring - 1))
 }
 
 /// Where a message of these units goes in a ring: behind a pad of how many, and the unit after it.
+#[inline(always)]
 fn place(ring: u32, tail: u32, units: u32) -> (Option<u32>, u32) {
     let left = left_before_end(ring, tail);
     if units <= left {
@@ -101,6 +114,7 @@ fn place(ring: u32, tail: u32, units: u32) -> (Option<u32>, u32) {
     }
 }
 
+#[inline(always)]
 fn fits(ring: u32, head: Position, tail: Position, body: Body<'_>) -> bool {
     let (_, end) = place(ring, tail.unit(), body.units());
     body.units() <= ring && end.wrapping_sub(head.unit()) <= ring
@@ -121,6 +135,7 @@ pub(super) struct Ring<'a> {
 
 impl<'a> Ring<'a> {
     /// The ring in this block; `None` if the queue has none yet.
+    #[inline(always)]
     pub(super) fn of(arena: &'a Arena, block: BlockRef) -> Option<Ring<'a>> {
         if block.is_none() {
             return None;
@@ -142,15 +157,18 @@ impl<'a> Ring<'a> {
         Ring { arena, data: start + UNIT, units }
     }
 
+    #[inline(always)]
     fn offset(&self, unit: u32) -> u64 {
         self.data + u64::from(unit & (self.units - 1)) * UNIT
     }
 
+    #[inline(always)]
     fn left_before_end(&self, unit: u32) -> u32 {
         left_before_end(self.units, unit)
     }
 
     /// Whether the message fits between `tail` and `head`.
+    #[inline(always)]
     pub(super) fn fits(&self, head: Position, tail: Position, body: Body<'_>) -> bool {
         fits(self.units, head, tail, body)
     }
@@ -176,6 +194,33 @@ impl<'a> Ring<'a> {
         Ok(units)
     }
 
+    /// Half the units, if this ring is larger than what is kept.
+    #[inline(always)]
+    pub(super) fn fewer_units(&self) -> Option<u32> {
+        (self.units > KEPT_UNITS).then_some(self.units / 2)
+    }
+
+    /// Whether a message at `tail` should see whether such a ring has become too large.
+    #[inline(always)]
+    pub(super) fn is_time_to_look(&self, tail: Position, body: Body<'_>) -> bool {
+        self.units > KEPT_UNITS && tail.unit() / STRIDE != tail.unit().wrapping_add(body.units()) / STRIDE
+    }
+
+    /// The next messages will be written from `tail` on.
+    #[inline(always)]
+    pub(super) fn expect_writes(&self, tail: Position) {
+        self.arena.expect_write(self.offset(tail.unit().wrapping_add(AHEAD)));
+    }
+
+    /// The next messages will be read from `head` on, where there are some up to `end`.
+    #[inline(always)]
+    pub(super) fn expect_reads(&self, head: Position, end: Position) {
+        if end.unit().wrapping_sub(head.unit()) > AHEAD {
+            self.arena.expect_read(self.offset(head.unit().wrapping_add(AHEAD)));
+        }
+    }
+
+    #[inline(always)]
     fn head_of(&self, unit: u32) -> &'a AtomicU64 {
         self.arena.at(self.offset(unit))
     }
@@ -204,6 +249,78 @@ impl<'a> Ring<'a> {
             }
         }
         Position::new(tail.ordinal().wrapping_add(1), end)
+    }
+
+    /// Writes short messages one behind the other, from `tail` on, as many of `n` as fit before `head`: how many, and where
+    /// the position behind them is.
+    #[inline(always)]
+    pub(super) fn write_run<'m>(
+        &self,
+        (head, tail): (Position, Position),
+        n: usize,
+        message: impl Fn(usize) -> &'m [u8],
+    ) -> (usize, Position) {
+        let mut free = self.units.wrapping_sub(tail.unit().wrapping_sub(head.unit()));
+        let (mut unit, mut done) = (tail.unit(), 0);
+        while done < n {
+            let bytes = message(done);
+            let units = Body::Bytes(bytes).units();
+            let left = self.left_before_end(unit);
+            let pad = if units > left { left } else { 0 };
+            if bytes.len() > SMALL || units + pad > free {
+                break;
+            }
+            if pad > 0 {
+                self.head_of(unit).store(PAD | u64::from(pad), Ordering::Relaxed);
+                unit = unit.wrapping_add(pad);
+            }
+            self.head_of(unit).store(INLINE | bytes.len() as u64, Ordering::Relaxed);
+            self.arena.write(self.offset(unit) + HEAD, bytes);
+            unit = unit.wrapping_add(units);
+            self.arena.expect_write(self.offset(unit.wrapping_add(AHEAD)));
+            free -= units + pad;
+            done += 1;
+        }
+        (done, Position::new(tail.ordinal().wrapping_add(done as u32), unit))
+    }
+
+    /// Shows the short messages from `head` on, at most `n` and not beyond `end`, until `take` refuses one, or there is
+    /// one that is not short: how many it took, and where the position behind them is.
+    #[inline(always)]
+    pub(super) fn read_run(
+        &self,
+        (head, end): (Position, Position),
+        n: usize,
+        mut take: impl FnMut(u64, usize) -> bool,
+    ) -> Result<(usize, Position)> {
+        let (mut unit, mut done) = (head.unit(), 0);
+        let n = n.min(end.ordinal().wrapping_sub(head.ordinal()) as usize);
+        while done < n {
+            let mut message = self.head_of(unit).load(Ordering::Relaxed);
+            let mut at = unit;
+            if message & KIND == PAD {
+                at = unit.wrapping_add((message as u32).min(self.left_before_end(unit)));
+                message = self.head_of(at).load(Ordering::Relaxed);
+            }
+            if message & KIND != INLINE {
+                if message & KIND == BLOCK {
+                    break;
+                }
+                return Err(damaged(message));
+            }
+            let length = message as u32;
+            let units = (HEAD as u32).wrapping_add(length).div_ceil(UNIT as u32);
+            if length as usize > SMALL || units > self.left_before_end(at) {
+                return Err(damaged(message));
+            }
+            if !take(self.offset(at) + HEAD, length as usize) {
+                break;
+            }
+            unit = at.wrapping_add(units);
+            self.arena.expect_read(self.offset(unit.wrapping_add(AHEAD)));
+            done += 1;
+        }
+        Ok((done, Position::new(head.ordinal().wrapping_add(done as u32), unit)))
     }
 
     /// The message at `head`, where one is, and the position behind it. What is read is checked.

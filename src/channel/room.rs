@@ -117,35 +117,38 @@ impl Port<'_> {
         fits(words, load, reserved(self.arena, words), length)
     }
 
-    /// Whether a bounded ring has a place for a message at `tail`, before which some may not yet be committed.
-    pub(super) fn has_place_at(&self, tail: Position) -> bool {
-        let words = self.words;
-        let taken = match words.reservations.load(Ordering::Relaxed) {
+    /// How many places of a bounded ring are reserved.
+    pub(super) fn reserved_places(&self) -> u32 {
+        match self.words.reservations.load(Ordering::Relaxed) {
             0 => 0,
-            _ => reserved(self.arena, words).messages,
-        };
-        let bound = words.bound.load(Ordering::Relaxed).saturating_sub(taken);
+            _ => reserved(self.arena, self.words).messages,
+        }
+    }
+
+    /// Whether a bounded ring has a place for a message at `tail`.
+    fn has_place_at(&self, tail: Position) -> bool {
+        let words = self.words;
+        let bound = words.bound.load(Ordering::Relaxed).saturating_sub(self.reserved_places());
         let below = |head: Position| tail.ordinal().wrapping_sub(head.ordinal()) < bound;
         below(words.tail.seen()) || below(words.tail.look(&words.head))
     }
 
     /// After a while of waiting for room: those who have reserved some may have died.
-    pub(super) fn look_after_reservers(&self) {
-        if investigate(self.arena, self.words) {
-            self.arena.settle_pending();
-        }
-    }
-
-    /// The same for who only tries, now and then. True if some have died.
-    pub(super) fn glance_at_reservers(&self) -> bool {
-        let words = self.words;
-        let found = words.reservations.load(Ordering::Relaxed) != 0
-            && may_glance(&words.events.room.word)
-            && investigate(self.arena, words);
+    /// True if one has.
+    pub(super) fn look_after_reservers(&self) -> bool {
+        let found = investigate(self.arena, self.words);
         if found {
             self.arena.settle_pending();
         }
         found
+    }
+
+    /// The same for who does not wait, but may try again and again: not at every try.
+    #[cold]
+    pub(super) fn glance_at_reservers(&self) -> bool {
+        self.words.reservations.load(Ordering::Relaxed) != 0
+            && may_glance(&self.words.events.room.word)
+            && self.look_after_reservers()
     }
 
     /// Reserves room for a message of this length, which the caller has found to be there: the number of the record.
@@ -270,6 +273,7 @@ impl Port<'_> {
         fault!("queue.drop:dropped");
         if let Some(record) = record {
             self.ledger(turn).end_drop(record);
+            fault!("queue.drop:done");
         }
         if let Some(index) = held {
             self.arena.my_entry(index).become_kind(kind::PRIVATE);

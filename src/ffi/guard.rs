@@ -57,6 +57,12 @@ pub fn guard_quick<T: Outcome>(body: impl FnOnce() -> Result<T>) -> mp_status {
     }
 }
 
+/// Whether the short way of an entry has done it all. A defect in it is left to the long way, which tells of it.
+#[inline(always)]
+pub fn quickly(body: impl FnOnce() -> bool) -> bool {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(false)
+}
+
 /// Runs the body of an entry for signal handlers, which fails with a text that needs no memory: it keeps errno always,
 /// and the text that `mp_last_error` answered before stays where it is.
 #[inline]

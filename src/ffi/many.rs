@@ -41,10 +41,15 @@ pub unsafe extern "C" fn mp_queue_put_many(
         let done = unsafe { Out::new(done, "done") }?;
         // SAFETY: the handle is not freed meanwhile, and there are n messages, as the header asks.
         let read = unsafe {
-            handle::get(queue, "queue").and_then(|queue| Ok((queue, types::slices(messages, n, "messages")?)))
+            handle::get(queue, "queue")
+                .and_then(|queue| Ok((queue, types::checked(messages, n, "messages")?)))
         };
         let (put, result) = match read {
-            Ok((queue, messages)) => queue.put_many(&messages, Deadline::after(timeout)),
+            Ok((queue, messages)) => {
+                // SAFETY: each has been checked, and is as long as it says.
+                let message = |i: usize| unsafe { types::bytes_of(&messages[i]) };
+                queue.put_many(n, message, Deadline::after(timeout))
+            }
             Err(error) => (0, Err(error)),
         };
         done.set(put);

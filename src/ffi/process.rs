@@ -171,6 +171,24 @@ pub unsafe extern "C" fn mp_process_exitcode(process: *const mp_process, code: *
     })
 }
 
+/// Writes a descriptor into `*fd` that is readable when the process has ended, for poll, select and epoll. Then
+/// `mp_process_exitcode` answers. The handle has one descriptor, made at the first request, and with this process's
+/// first one a thread that looks after them.
+///
+/// *Returns* `MP_OK`; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_INVALID` for NULL; `MP_ERR_SYSTEM`
+/// if none can be had, or no thread.
+///
+/// *Ownership*: as for `mp_event_fd`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_sentinel(process: *mut mp_process, fd: *mut i32) -> mp_status {
+    guard(|| {
+        // SAFETY: `fd` is NULL or writable, as the header asks.
+        let fd = unsafe { Out::new(fd, "fd") }?;
+        fd.set(core(process)?.sentinel()?);
+        Ok(())
+    })
+}
+
 /// Whether the process runs: false before its start and after its end.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_CLOSED`; `MP_ERR_INVALID` for NULL.

@@ -1,10 +1,10 @@
 //! Queues.
 
 use super::buffer::mp_buffer;
-use super::guard::{guard, guard_new};
+use super::guard::{guard, guard_new, quickly};
 use super::handle::{self, Handle, Kind, Vacant};
 use super::options::{self, CStruct, Options};
-use super::status::mp_status;
+use super::status::{mp_status, MP_OK};
 use super::types::{self, mp_bool, mp_token, Out};
 use crate::arena::Token;
 use crate::channel::{Overflow, Queue, QueueKind, QueueOptions};
@@ -56,8 +56,9 @@ pub struct mp_queue_options {
     /// `MP_OVERFLOW_WAIT` (the default) or another policy.
     pub overflow: i32,
     /// Whether messages come back whose taker died before it acknowledged them by `mp_queue_ack`: in their old place,
-    /// for another taker. So a message may be worked on twice, but is not lost. Such a queue hands out copies, in
-    /// buffers only: the calls with `_into` answer `MP_ERR_UNSUPPORTED`.
+    /// for another taker. So a message may be worked on twice, but is not lost. With its taker it takes up no room in
+    /// the bounds above, and it comes back even where there is none. Such a queue hands out copies, in buffers only: the
+    /// calls with `_into` answer `MP_ERR_UNSUPPORTED`.
     pub redeliver: mp_bool,
 }
 
@@ -126,6 +127,14 @@ pub unsafe extern "C" fn mp_queue_put(
     len: usize,
     timeout: i64,
 ) -> mp_status {
+    // SAFETY: the handle is not freed meanwhile, and data has len bytes, as the header asks.
+    let quick = || unsafe {
+        !data.is_null()
+            && handle::peek(queue).is_some_and(|queue| queue.put_quickly(types::some_bytes(data, len)))
+    };
+    if quickly(quick) {
+        return MP_OK;
+    }
     guard(|| {
         // SAFETY: the handle is not freed meanwhile, and data has len bytes, as the header asks.
         let (queue, bytes) = unsafe { (handle::get(queue, "queue")?, types::bytes(data, len, "data")?) };
@@ -168,6 +177,23 @@ pub unsafe extern "C" fn mp_queue_get_into(
     len: *mut usize,
     timeout: i64,
 ) -> mp_status {
+    let quick = || {
+        // SAFETY: the handle is not freed meanwhile, buf has room for cap bytes, len is NULL or writable.
+        unsafe {
+            let ready = !buf.is_null() && !len.is_null();
+            let queue = if ready { handle::peek(queue) } else { None };
+            match queue.and_then(|queue| queue.get_quickly(types::some_bytes_mut(buf, cap))) {
+                Some(length) => {
+                    *len = length;
+                    true
+                }
+                None => false,
+            }
+        }
+    };
+    if quickly(quick) {
+        return MP_OK;
+    }
     guard(|| {
         // SAFETY: the handle is not freed meanwhile, buf has room for cap bytes, len is NULL or writable.
         let (queue, into, len) = unsafe {
@@ -285,6 +311,39 @@ pub unsafe extern "C" fn mp_queue_join(queue: *mut mp_queue, timeout: i64) -> mp
 pub unsafe extern "C" fn mp_queue_close(queue: *mut mp_queue) -> mp_status {
     // SAFETY: the handle is not freed meanwhile.
     guard(|| unsafe { handle::get(queue, "queue") }?.close())
+}
+
+/// Writes a descriptor into `*fd` that is readable while a get may succeed, or fail for good because the queue is
+/// closed, for poll, select and epoll (level-triggered). It follows a change within moments, so that it may tell of an
+/// earlier state: get without waiting, and poll again if there is nothing. The handle has one such descriptor, made at
+/// the first request, and with the process's first one a thread that looks after them.
+///
+/// *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_SYSTEM` if none can be had, or no thread; `MP_ERR_STATE` in a process
+/// that has no part in the arena.
+///
+/// *Ownership*, *Threads* and *Processes*: as for `mp_event_fd`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_fd(queue: *mut mp_queue, fd: *mut i32) -> mp_status {
+    guard(|| {
+        // SAFETY: the handle is not freed meanwhile; `fd` is NULL or writable.
+        let (queue, fd) = unsafe { (handle::get(queue, "queue")?, Out::new(fd, "fd")?) };
+        fd.set(queue.messages_descriptor()?);
+        Ok(())
+    })
+}
+
+/// The same for the other end: readable while a put may succeed, or fail for good because the queue is closed. That of
+/// an unbounded queue is always readable.
+///
+/// *Returns*, *Ownership*, *Threads* and *Processes*: as for `mp_queue_fd`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_queue_put_fd(queue: *mut mp_queue, fd: *mut i32) -> mp_status {
+    guard(|| {
+        // SAFETY: the handle is not freed meanwhile; `fd` is NULL or writable.
+        let (queue, fd) = unsafe { (handle::get(queue, "queue")?, Out::new(fd, "fd")?) };
+        fd.set(queue.room_descriptor()?);
+        Ok(())
+    })
 }
 
 /// Writes the queue's token: 32 bytes that name it in every process of the family.

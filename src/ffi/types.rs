@@ -60,6 +60,26 @@ pub unsafe fn bytes<'a>(data: *const c_void, len: usize, name: &str) -> Result<&
     unsafe { array(data.cast(), len, name) }
 }
 
+/// The bytes at `data`, as many of `len` as memory can have: for a short way, which takes no long ones.
+///
+/// # Safety
+/// `data` points to `len` readable bytes for as long as the answer is used.
+#[inline(always)]
+pub unsafe fn some_bytes<'a>(data: *const c_void, len: usize) -> &'a [u8] {
+    // SAFETY: by the contract, of a possible length.
+    unsafe { std::slice::from_raw_parts(data.cast(), len.min(isize::MAX as usize)) }
+}
+
+/// The same to be written.
+///
+/// # Safety
+/// `data` points to `len` writable bytes that nobody else uses for as long as the answer is used.
+#[inline(always)]
+pub unsafe fn some_bytes_mut<'a>(data: *mut c_void, len: usize) -> &'a mut [u8] {
+    // SAFETY: by the contract, of a possible length.
+    unsafe { std::slice::from_raw_parts_mut(data.cast(), len.min(isize::MAX as usize)) }
+}
+
 /// The `len` writable bytes at `data`.
 ///
 /// # Safety
@@ -129,17 +149,44 @@ fn unit<T>() -> &'static str {
 /// # Safety
 /// As for [`array`], and likewise for each slice in it.
 pub unsafe fn slices<'a>(first: *const mp_slice, n: usize, name: &str) -> Result<Vec<&'a [u8]>> {
+    // SAFETY: the contract is the same, and covers each slice.
+    unsafe { Ok(checked(first, n, name)?.iter().map(|slice| bytes_of(slice)).collect()) }
+}
+
+/// The `n` slices, each checked.
+///
+/// # Safety
+/// As for [`slices`].
+pub unsafe fn checked<'a>(first: *const mp_slice, n: usize, name: &str) -> Result<&'a [mp_slice]> {
     // SAFETY: the contract is the same.
-    let slices = unsafe { array(first, n, name) }?;
-    let read = |(i, slice): (usize, &mp_slice)| {
-        if slice.data.is_null() && slice.len > 0 {
-            let len = slice.len;
-            return Err(Error::invalid(format!("{name}[{i}].data is NULL, but its len is {len}")));
+    let slices: &[mp_slice] = unsafe { array(first, n, name) }?;
+    let wrong = |slice: &mp_slice| slice.data.is_null() && slice.len > 0 || slice.len > isize::MAX as usize;
+    match slices.iter().position(wrong) {
+        None => Ok(slices),
+        Some(i) if slices[i].data.is_null() => {
+            let len = slices[i].len;
+            Err(Error::invalid(format!("{name}[{i}].data is NULL, but its len is {len}")))
         }
-        // SAFETY: the contract covers each slice.
-        unsafe { bytes(slice.data, slice.len, name) }
+        Some(i) => {
+            let len = slices[i].len;
+            Err(Error::invalid(format!("{name}[{i}] cannot have {len} bytes: that is more than all memory")))
+        }
+    }
+}
+
+/// The bytes of a checked slice.
+///
+/// # Safety
+/// As for [`slices`].
+#[inline(always)]
+pub unsafe fn bytes_of<'a>(slice: &mp_slice) -> &'a [u8] {
+    let data = if slice.data.is_null() {
+        std::ptr::NonNull::<u8>::dangling().as_ptr()
+    } else {
+        slice.data.cast_mut().cast()
     };
-    slices.iter().enumerate().map(read).collect()
+    // SAFETY: not NULL, of a possible length, and readable by the contract.
+    unsafe { std::slice::from_raw_parts(data.cast_const(), slice.len) }
 }
 
 /// A copy of a C string, which must be UTF-8. None for NULL.

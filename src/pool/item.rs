@@ -16,6 +16,7 @@
 //! which all items have their outcome. After a death the hints are set back. So a worker killed between any two
 //! stores leaves one item in its hands, or none.
 
+use crate::arena::doorbell::Watchers;
 use crate::arena::layout::shared;
 use crate::arena::{Arena, BlockRef, Owner};
 use crate::error::{Error, Result};
@@ -40,6 +41,8 @@ pub(super) struct JobHead {
     pub(super) target: AtomicU64,
     pub(super) items: AtomicU64,
     pub(super) slices: AtomicU64,
+    /// The host, if it waits for more than this job: rung when the last item has its outcome.
+    pub(super) watchers: Watchers<1>,
 }
 
 /// In an item's `time`: it is no longer a point in time.
@@ -253,7 +256,7 @@ mod tests {
 
     #[test]
     fn an_item_is_a_cache_line_and_its_states_round_trip() {
-        assert_eq!(size_of::<Item>(), 64);
+        assert_eq!((size_of::<Item>(), size_of::<JobHead>()), (64, 64));
         let owner = Owner::of_word(Owner::MASK);
         let reasons = [Reason::Task, Reason::Died, Reason::Cancelled, Reason::Broken];
         let states = [State::Queued, State::Claimed(owner), State::Done];

@@ -62,7 +62,10 @@ fn mend_job(
     if let Some(queued) = queued {
         job.head.cursor.fetch_min(queued, Ordering::AcqRel);
     }
-    announce_if_complete(arena, cell, job);
+    if announce_if_complete(arena, cell, job) {
+        // The dead worker may have been the one that rang.
+        job.head.watchers.rouse(arena);
+    }
     queued.is_some()
 }
 

@@ -3,8 +3,10 @@
 use super::host::Shared;
 use super::item::{Item, Job, Reason, State, RAN};
 use super::service;
+use crate::arena::bridge::Watched;
+use crate::arena::multi;
 use crate::arena::wait::Waiter;
-use crate::arena::{event, BlockRef};
+use crate::arena::{event, Arena, BlockRef};
 use crate::error::{Error, Result, Status};
 use crate::sys::clock::Deadline;
 use crate::sys::fork::LocalLock;
@@ -77,6 +79,16 @@ impl std::fmt::Debug for JobResult {
     }
 }
 
+impl Watched for JobResult {
+    fn enter(&self, arena: &Arena) {
+        self.job().head.watchers.enter(arena);
+    }
+
+    fn is_ready(&self) -> bool {
+        JobResult::is_ready(self)
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.release(self.position, self.block);
@@ -132,6 +144,7 @@ impl JobResult {
         drop(calls);
         self.0.called.store(1, Ordering::Release);
         event::notify(&self.0.ready, u32::MAX);
+        self.0.shared.arena().ring_own_bell();
         true
     }
 
@@ -162,6 +175,15 @@ impl JobResult {
         } else {
             event::wait(&self.0.ready, &mut waiter, ready, || true).map_err(ended)
         }
+    }
+
+    /// To be waited for among others: that it is there.
+    pub fn waitable(&self) -> Result<multi::Waitable> {
+        self.0.shared.check_ours().map_err(|_| Error::invalid("the result belongs to another process"))?;
+        if !self.is_ready() {
+            service::refuse_on_service_thread(&self.0.shared)?;
+        }
+        Ok(multi::Waitable::object(self.0.shared.arena(), self.clone()))
     }
 
     /// As [`JobResult::wait`] without a deadline, past this thread's cancel object.

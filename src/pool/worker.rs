@@ -263,6 +263,8 @@ pub(super) fn announce_if_complete(arena: &Arena, cell: &PoolCell, job: &Job<'_>
         fault!("pool.job:complete");
         wait::notify(arena, &job.head.event, u32::MAX);
         wait::notify(arena, &cell.outcomes, u32::MAX);
+        // `is_complete` has put a fence between the last outcome and here.
+        job.head.watchers.ring(arena);
     }
     complete
 }

@@ -9,6 +9,8 @@ use super::start::{self, StartMethod};
 use super::target::Target;
 use super::wire::{Reader, Writer};
 use super::{EXIT_FAILED, NOT_OURS};
+use crate::arena::bridge::{Descriptor, Watched};
+use crate::arena::multi::Waitable;
 use crate::arena::wait::Waiter;
 use crate::arena::{event, Arena, Owner};
 use crate::error::{Error, Result, Status};
@@ -19,6 +21,7 @@ use crate::sys::function::Function;
 use crate::sys::prim::Futex;
 use crate::sys::{child, log, signal};
 use std::fmt;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 
@@ -45,11 +48,26 @@ impl Record {
     fn set(&self, exit: Exit) {
         self.exit.store(1 << 32 | u64::from(exit.number() as u32), Ordering::SeqCst);
         event::notify(&self.changed, u32::MAX);
+        if let Some(arena) = Arena::if_made() {
+            arena.ring_own_bell();
+        }
     }
 
     fn get(&self) -> Option<i32> {
         let exit = self.exit.load(Ordering::SeqCst);
         (exit != 0).then_some(exit as u32 as i32)
+    }
+}
+
+/// The end of a process, as others wait for it who wait for more than that.
+struct End(Arc<Record>);
+
+impl Watched for End {
+    /// The reaper is this process's own, and always rings its bell.
+    fn enter(&self, _arena: &Arena) {}
+
+    fn is_ready(&self) -> bool {
+        self.0.get().is_some()
     }
 }
 
@@ -81,6 +99,7 @@ pub struct Process {
     daemon: bool,
     method: i32,
     record: Arc<Record>,
+    sentinel: Descriptor,
     /// Apart, so that a forked child can leave it alone: another thread may have been about to change it.
     stage: Option<Box<LocalLock<Stage>>>,
 }
@@ -103,6 +122,7 @@ impl Process {
             daemon: options.daemon,
             method: options.start_method,
             record: Arc::default(),
+            sentinel: Descriptor::default(),
             stage: Some(Box::new(LocalLock::new(Stage::Initial(recipe)))),
         })
     }
@@ -176,6 +196,19 @@ impl Process {
         event::wait(&record.changed, &mut waiter, || record.get(), || true)
             .map(|_| ())
             .map_err(|end| ended(end, "the process has not ended"))
+    }
+
+    /// To be waited for among others: that it has ended.
+    pub fn waitable(&self) -> Result<Waitable> {
+        self.stage().map_err(|error| Error::invalid(error.message().to_owned()))?;
+        self.started()?;
+        Ok(Waitable::object(Arena::get()?, End(self.record.clone())))
+    }
+
+    /// A descriptor of this process that is readable when the other has ended. It lives as long as this.
+    pub fn sentinel(&self) -> Result<RawFd> {
+        self.started()?;
+        self.sentinel.get(Arena::get()?, || Box::new(End(self.record.clone())))
     }
 
     /// Sends it a signal; nothing happens if it has ended.

@@ -4,6 +4,7 @@ use super::{ended, flag};
 use crate::arena::bridge::{Descriptor, Watched};
 use crate::arena::doorbell::Watchers;
 use crate::arena::layout::shared;
+use crate::arena::multi::Waitable;
 use crate::arena::wait::Waiter;
 use crate::arena::{object, Arena, Holder, ObjectHead, ObjectKind, Token};
 use crate::error::Result;
@@ -114,6 +115,11 @@ impl Event {
     /// A descriptor of this process that is readable while the event is set. It lives as long as this.
     pub fn descriptor(&self) -> Result<RawFd> {
         self.descriptor.get(self.cell.live()?, || Box::new(self.cell.body()))
+    }
+
+    /// To be waited for among others: that it is set.
+    pub fn waitable(&self) -> Result<Waitable> {
+        Ok(Waitable::object(self.cell.live()?, self.cell.body()))
     }
 
     /// The event's token.

@@ -9,6 +9,7 @@ use super::{ended, permits};
 use crate::arena::bridge::{Descriptor, Watched};
 use crate::arena::doorbell::Watchers;
 use crate::arena::layout::shared;
+use crate::arena::multi::Waitable;
 use crate::arena::permit::{self, Holders};
 use crate::arena::wait::{self, Waiter};
 use crate::arena::{
@@ -62,6 +63,10 @@ impl Watched for Count<'static> {
         }
         self.holders().look(arena);
         Some(PATROL)
+    }
+
+    fn glance(&self, arena: &Arena) -> bool {
+        self.holders().glance(arena)
     }
 }
 
@@ -174,6 +179,11 @@ impl Robust {
     pub(super) fn descriptor(&self) -> Result<RawFd> {
         let count = self.count()?;
         self.descriptor.get(count.arena, || Box::new(count))
+    }
+
+    pub(super) fn waitable(&self) -> Result<Waitable> {
+        let count = self.count()?;
+        Ok(Waitable::object(count.arena, count))
     }
 
     pub(super) fn token(&self) -> Token {

@@ -6,6 +6,7 @@ use super::{ended, permits};
 use crate::arena::bridge::{Descriptor, Watched};
 use crate::arena::doorbell::Watchers;
 use crate::arena::layout::shared;
+use crate::arena::multi::Waitable;
 use crate::arena::wait::Waiter;
 use crate::arena::{object, Arena, Holder, Near, ObjectHead, ObjectKind, Token};
 use crate::error::{Error, Result, Status};
@@ -228,6 +229,14 @@ impl Semaphore {
         match &self.0 {
             Kind::Plain(plain) => plain.descriptor.get(plain.cell.live()?, || Box::new(plain.cell.body())),
             Kind::Robust(robust) => robust.descriptor(),
+        }
+    }
+
+    /// To be waited for among others: that there are permits.
+    pub fn waitable(&self) -> Result<Waitable> {
+        match &self.0 {
+            Kind::Plain(plain) => Ok(Waitable::object(plain.cell.live()?, plain.cell.body())),
+            Kind::Robust(robust) => robust.waitable(),
         }
     }
 

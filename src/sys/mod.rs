@@ -36,6 +36,8 @@ pub mod os;
 #[cfg(not(loom))]
 pub mod pidfd;
 #[cfg(not(loom))]
+pub mod poll;
+#[cfg(not(loom))]
 pub mod procfs;
 #[cfg(not(loom))]
 pub mod random;

@@ -10,6 +10,13 @@ typedef struct kind {
     void (*free)(void *object);
 } kind;
 
+static mp_status one_end(mp_connection **out) {
+    mp_connection *other;
+    mp_status status = mp_pipe(true, out, &other);
+    mp_connection_free(other);
+    return status;
+}
+
 /* The functions of one kind; `call` makes one in `it`. */
 #define KIND(type, call)                                                                                               \
     static void *make_##type(void) {                                                                                   \
@@ -36,6 +43,7 @@ KIND(semaphore, mp_semaphore_new(3, NULL, &it))
 KIND(condition, mp_condition_new(NULL, &it))
 KIND(barrier, mp_barrier_new(2, &it))
 KIND(queue, mp_queue_new(NULL, &it))
+KIND(connection, one_end(&it))
 KIND(value, mp_value_new(8, NULL, MP_LOCK_RECURSIVE, &it))
 KIND(array, mp_array_new(4, 5000, NULL, MP_LOCK_PLAIN, &it))
 KIND(shared_memory, mp_shared_memory_create(NULL, 5000, &it))
@@ -43,8 +51,8 @@ KIND(shared_memory, mp_shared_memory_create(NULL, 5000, &it))
 #define ENTRY(type)                                                                                                    \
     { #type, make_##type, token_##type, find_##type, free_##type }
 
-static const kind kinds[] = {ENTRY(lock),  ENTRY(rlock), ENTRY(semaphore), ENTRY(condition),    ENTRY(barrier),
-                             ENTRY(queue), ENTRY(value), ENTRY(array),     ENTRY(shared_memory)};
+static const kind kinds[] = {ENTRY(lock),  ENTRY(rlock), ENTRY(semaphore), ENTRY(condition),     ENTRY(barrier),
+                             ENTRY(queue), ENTRY(value), ENTRY(array),     ENTRY(shared_memory), ENTRY(connection)};
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 static void refused(const kind *of, const mp_token *token, mp_status expected) {

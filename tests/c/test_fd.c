@@ -1,42 +1,11 @@
 /* Descriptors of events and semaphores: poll and epoll, putters that ran before anybody asked, forks, and hosts that
  * close what is not theirs. check: valgrind */
-#include "check.h"
+#include "fd.h"
 
-#include <fcntl.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-
-static bool polls(int fd, int milliseconds) {
-    struct pollfd entry = {fd, POLLIN, 0};
-    int ready;
-    do
-        ready = poll(&entry, 1, milliseconds);
-    while (ready < 0 && errno == EINTR);
-    CHECK(ready >= 0 && (ready == 0 || entry.revents == POLLIN));
-    return ready == 1;
-}
-
-/* It follows within moments; the watchdog is the limit. */
-static void becomes(int fd, bool readable) {
-    while (polls(fd, readable ? -1 : 0) != readable)
-        check_sleep(CHECK_SECOND / 5000);
-}
-
-static int fd_of_event(mp_event *event) {
-    int32_t fd = -1;
-    CHECK_OK(mp_event_fd(event, &fd));
-    CHECK(fd > 2 && (fcntl(fd, F_GETFD) & FD_CLOEXEC));
-    return fd;
-}
-
-static int fd_of_semaphore(mp_semaphore *semaphore) {
-    int32_t fd = -1;
-    CHECK_OK(mp_semaphore_fd(semaphore, &fd));
-    return fd;
-}
 
 static int open_fds(void) {
     int n = 0;
@@ -171,6 +140,33 @@ static void dead_holder(void) {
     CHECK_EQ(-SIGKILL, check_wait(child));
     becomes(fd, true); /* with nobody else in the library */
     CHECK_OK(mp_semaphore_acquire(semaphore, 0));
+    mp_semaphore_free(semaphore);
+    mp_semaphore_free(told);
+}
+
+/* The same where nobody rings any more before the holder dies: the thread that looks after descriptors sleeps, and must
+ * hear of one that it is to look after. */
+static void dead_holder_asked_late(void) {
+    mp_semaphore *semaphore = NULL, *told = NULL;
+    mp_semaphore_options options;
+    CHECK_OK(mp_semaphore_options_init(&options));
+    options.robust = true;
+    CHECK_OK(mp_semaphore_new(1, &options, &semaphore));
+    CHECK_OK(mp_semaphore_new(0, NULL, &told));
+    CHECK(!polls(fd_of_semaphore(told), 0));
+    pid_t child = fork();
+    if (child == 0) {
+        CHECK_OK(mp_semaphore_acquire(semaphore, 0));
+        CHECK_OK(mp_semaphore_release(told, 1));
+        pause();
+    }
+    CHECK_OK(mp_semaphore_acquire(told, MP_FOREVER));
+    check_sleep(CHECK_SECOND / 20);
+    int fd = fd_of_semaphore(semaphore);
+    CHECK(!polls(fd, 0));
+    kill(child, SIGKILL);
+    CHECK_EQ(-SIGKILL, check_wait(child));
+    becomes(fd, true);
     mp_semaphore_free(semaphore);
     mp_semaphore_free(told);
 }
@@ -348,6 +344,7 @@ int main(void) {
     running_before(false);
     running_before(true);
     dead_holder();
+    dead_holder_asked_late();
     forked();
     closed_by_the_host();
     none_to_be_had();

@@ -20,11 +20,18 @@ mod locks;
 mod memory;
 mod named;
 mod named_access;
+mod pipe_storm;
+mod pipes;
 mod pool_faults;
 mod pool_storm;
 mod pools;
 mod process;
+mod queue_kinds;
 mod queue_storm;
+mod queue_strangers;
+mod queue_use;
+mod queue_waits;
+mod queue_woken;
 mod queues;
 mod rlocks;
 mod robust;
@@ -32,6 +39,7 @@ mod shared;
 mod sync_storm;
 mod tokens;
 mod waiters;
+mod waits;
 mod woken;
 
 use process::{run_and_exit, Exit};
@@ -76,7 +84,10 @@ fn main() {
         queues::cases,
         shared::cases,
         queue_storm::cases,
+        pipes::cases,
+        pipe_storm::cases,
         doorbell::cases,
+        waits::cases,
         named::cases,
         named_access::cases,
         events::cases,

@@ -145,7 +145,7 @@ impl Pair {
     fn put_many(&mut self, lengths: &[usize]) {
         let messages: Vec<Message> = lengths.iter().map(|length| self.message(0, *length)).collect();
         let slices: Vec<&[u8]> = messages.iter().map(|message| &message.bytes[..]).collect();
-        let (done, result) = self.queue.put_many(&slices, Deadline::Now);
+        let (done, result) = self.queue.put_many(slices.len(), |i| slices[i], Deadline::Now);
         let mut expected = (0, Ok(()));
         for message in &messages {
             expected.1 = self.reference.put(message.clone());

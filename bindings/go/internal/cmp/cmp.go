@@ -17,6 +17,7 @@ type opaque struct{ _ [0]func() }
 type (
 	Cancel    struct{ opaque }
 	Buffer    struct{ opaque }
+	Reserved  struct{ opaque }
 	Lock      struct{ opaque }
 	RLock     struct{ opaque }
 	Semaphore struct{ opaque }
@@ -27,6 +28,7 @@ type (
 	Array     struct{ opaque }
 	Memory    struct{ opaque }
 	Queue     struct{ opaque }
+	Connection struct{ opaque }
 	Arena     struct{ opaque }
 	Process   struct{ opaque }
 	Pool      struct{ opaque }
@@ -36,6 +38,7 @@ type (
 
 func (p *Cancel) c() *C.mp_cancel        { return (*C.mp_cancel)(unsafe.Pointer(p)) }
 func (p *Buffer) c() *C.mp_buffer        { return (*C.mp_buffer)(unsafe.Pointer(p)) }
+func (p *Reserved) c() *C.mp_reservation { return (*C.mp_reservation)(unsafe.Pointer(p)) }
 func (p *Lock) c() *C.mp_lock            { return (*C.mp_lock)(unsafe.Pointer(p)) }
 func (p *RLock) c() *C.mp_rlock          { return (*C.mp_rlock)(unsafe.Pointer(p)) }
 func (p *Semaphore) c() *C.mp_semaphore  { return (*C.mp_semaphore)(unsafe.Pointer(p)) }
@@ -46,6 +49,7 @@ func (p *Value) c() *C.mp_value          { return (*C.mp_value)(unsafe.Pointer(p
 func (p *Array) c() *C.mp_array          { return (*C.mp_array)(unsafe.Pointer(p)) }
 func (p *Memory) c() *C.mp_shared_memory { return (*C.mp_shared_memory)(unsafe.Pointer(p)) }
 func (p *Queue) c() *C.mp_queue          { return (*C.mp_queue)(unsafe.Pointer(p)) }
+func (p *Connection) c() *C.mp_connection { return (*C.mp_connection)(unsafe.Pointer(p)) }
 func (p *Arena) c() *C.mp_arena          { return (*C.mp_arena)(unsafe.Pointer(p)) }
 func (p *Process) c() *C.mp_process      { return (*C.mp_process)(unsafe.Pointer(p)) }
 func (p *Pool) c() *C.mp_pool            { return (*C.mp_pool)(unsafe.Pointer(p)) }
@@ -84,6 +88,14 @@ const (
 	ErrAuth        = int32(C.MP_ERR_AUTH)
 	ErrSystem      = int32(C.MP_ERR_SYSTEM)
 	ErrInternal    = int32(C.MP_ERR_INTERNAL)
+
+	QueueFIFO     = int32(C.MP_QUEUE_FIFO)
+	QueueLIFO     = int32(C.MP_QUEUE_LIFO)
+	QueuePriority = int32(C.MP_QUEUE_PRIORITY)
+
+	OverflowWait       = int32(C.MP_OVERFLOW_WAIT)
+	OverflowFail       = int32(C.MP_OVERFLOW_FAIL)
+	OverflowDropOldest = int32(C.MP_OVERFLOW_DROP_OLDEST)
 
 	LockRecursive = int32(C.MP_LOCK_RECURSIVE)
 	LockPlain     = int32(C.MP_LOCK_PLAIN)

@@ -1,0 +1,3 @@
+module libmp/benches
+
+go 1.21
