@@ -56,6 +56,7 @@ fn reserved(arena: &'static Arena, words: &Words) -> Load {
 fn investigate(arena: &'static Arena, words: &Words) -> bool {
     let owners = table(arena, words).iter().map(|record| record.owner.load(Ordering::Acquire));
     let others = owners.filter(|owner| *owner != 0 && *owner != arena.me().bits());
+    // All of them: who is not looked at keeps its room.
     others.filter(|owner| arena.investigate(Owner::of_word(*owner))).count() > 0
 }
 
