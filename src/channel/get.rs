@@ -322,6 +322,7 @@ impl Port<'_> {
     /// Whether a get may succeed, or fail for good.
     pub(super) fn is_readable(&self) -> bool {
         let words = self.words;
+        words.mend_store(self.arena);
         words.len() > 0
             || words.bereft.load(Ordering::Relaxed) != 0
             || words.is_closed() && !self.may_come_back()
