@@ -54,7 +54,8 @@ fn may_come_back(arena: &Arena, words: &Words) -> bool {
 }
 
 /// Whether a get may succeed, or fail for good.
-pub(super) fn is_readable(arena: &Arena, words: &Words) -> bool {
+pub(super) fn is_readable(arena: &'static Arena, words: &'static Words) -> bool {
+    words.mend_store(arena);
     words.len() > 0
         || words.bereft.load(Ordering::Relaxed) != 0
         || words.is_closed() && !may_come_back(arena, words)

@@ -62,7 +62,8 @@ fn investigate(arena: &'static Arena, words: &Words) -> bool {
 
 /// Whether a message of this length may be put, or fail for good, as far as can be told without a turn. Where messages
 /// are dropped for it, only what is reserved stands in its way.
-pub(super) fn is_writable(arena: &'static Arena, words: &Words, length: u64) -> bool {
+pub(super) fn is_writable(arena: &'static Arena, words: &'static Words, length: u64) -> bool {
+    words.mend_store(arena);
     if words.is_closed() || !words.is(rule::BOUNDED) {
         return true;
     }
