@@ -4,12 +4,10 @@
 //! `docs/architecture.md` says what lives where and why.
 
 pub mod arena;
-#[cfg(not(loom))]
 pub mod channel;
 pub mod sync;
 pub mod sys;
 
-#[cfg(not(loom))]
 pub mod error;
 #[cfg(not(loom))]
 pub mod ffi;

@@ -2,11 +2,8 @@
 //! on without a copy.
 
 use super::block::Block;
-use super::Arena;
+use super::{Arena, SMALL};
 use crate::error::{Error, Result, Status};
-
-/// Up to this length bytes are copied rather than handed over.
-pub const SMALL: usize = 1024;
 
 /// Bytes that their owner may read and write. Aligned to 16, from 4 KiB on to 64.
 #[derive(Debug)]

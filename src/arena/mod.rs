@@ -47,7 +47,7 @@ mod park;
 mod participant;
 #[cfg(not(loom))]
 pub mod permit;
-#[cfg(not(loom))]
+#[cfg_attr(loom, allow(dead_code))]
 mod refs;
 #[cfg(not(loom))]
 mod runs;
@@ -70,10 +70,14 @@ pub mod wait;
 pub mod watchers;
 pub mod watchman;
 
+/// Up to this length bytes are copied rather than handed over.
+pub const SMALL: usize = 1024;
+
+pub use self::refs::BlockRef;
 #[cfg(not(loom))]
 pub use self::{
     block::{Block, EntryIndex},
-    buffer::{Buffer, SMALL},
+    buffer::Buffer,
     census::Census,
     death::Obituary,
     held::Entry,
@@ -82,7 +86,6 @@ pub use self::{
     named::{each_arena, OpenOptions},
     object::{Holder, Near, Object, ObjectHead, ObjectKind},
     participant::{forked_child, PLACES},
-    refs::BlockRef,
     slot::Owner,
     token::Token,
 };

@@ -293,7 +293,7 @@ impl Side {
         let now = clock::roughly_now() as u64;
         if now.saturating_sub(self.looked.load(Ordering::Relaxed)) >= PATROL as u64 {
             self.looked.store(now, Ordering::Relaxed);
-            if self.outgoing().len() > 0 {
+            if !self.outgoing().is_empty() {
                 self.look(arena);
             }
         }

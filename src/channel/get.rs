@@ -2,6 +2,7 @@
 
 use super::account::Record;
 use super::connection::closed_here;
+use super::ends::Drained;
 use super::port::Port;
 use super::ring::{Found, Position, Ring};
 use super::store::{self, Store, Stored};
@@ -56,7 +57,7 @@ fn may_come_back(arena: &Arena, words: &Words) -> bool {
 /// Whether a get may succeed, or fail for good.
 pub(super) fn is_readable(arena: &'static Arena, words: &'static Words) -> bool {
     words.mend_store(arena);
-    words.len() > 0
+    !words.is_empty()
         || words.bereft.load(Ordering::Relaxed) != 0
         || words.is_closed() && !may_come_back(arena, words)
 }
@@ -232,22 +233,12 @@ impl Port<'_> {
     /// The head, if a message is there. The caller has its turn.
     #[inline(always)]
     pub(super) fn next_in_ring(&self) -> Result<Option<Position>> {
-        let words = self.words;
-        let head = words.head.position();
-        if head == words.head.seen() {
-            // Closed first: what was put before the close is then seen by the look at the tail.
-            let is_closed = words.is_closed();
-            if head == words.head.look(&words.tail) {
-                return if is_closed { Err(self.drained()) } else { Ok(None) };
-            }
-        }
-        Ok(Some(head))
+        self.words.next().map_err(|Drained| self.drained())
     }
 
     #[inline(always)]
     pub(super) fn ring(&self) -> Result<Ring<'static>> {
-        Ring::of(self.arena, BlockRef::from_bits(self.words.ring.load(Ordering::Acquire)))
-            .ok_or_else(|| Error::internal("a queue has messages but no ring"))
+        self.words.ring(self.arena).ok_or_else(|| Error::internal("a queue has messages but no ring"))
     }
 
     #[inline(never)]
@@ -298,33 +289,27 @@ impl Port<'_> {
             return Err(self.empty(waiter.try_ended()));
         }
         let mut look = Deadline::after(WATCH);
-        let taken = loop {
-            let ready = || {
-                if words.is(rule::STORE) && look.left() <= 0 {
-                    self.look_after_takers();
-                    self.look_after_turn();
-                    look = Deadline::after(WATCH);
-                }
-                look = self.look_after_peer(look);
-                (is_readable(arena, words) || self.is_left()).then_some(())
-            };
-            if let Err(ended) = event::await_change(&message.word, &mut waiter, ready) {
-                break Err(self.empty(ended));
+        let ready = || {
+            if words.is(rule::STORE) && look.left() <= 0 {
+                self.look_after_takers();
+                self.look_after_turn();
+                look = Deadline::after(WATCH);
             }
-            if self.is_left() {
-                break Err(closed_here());
-            }
-            match attempt() {
-                Ok(None) => {}
-                Ok(Some(taken)) => {
-                    learn_gathering(&words.events.flow[0], words.len() > 0);
-                    break Ok(taken);
-                }
-                Err(error) => break Err(error),
-            }
+            look = self.look_after_peer(look);
+            is_readable(arena, words) || self.is_left()
         };
-        event::pass_on(&message.word, &waiter, || is_readable(arena, words));
-        taken
+        let attempt = || {
+            if self.is_left() {
+                return Err(closed_here());
+            }
+            let taken = attempt()?;
+            if taken.is_some() {
+                learn_gathering(&words.events.flow[0], !words.is_empty());
+            }
+            Ok(taken)
+        };
+        let more = || is_readable(arena, words);
+        message.attempt_when(&mut waiter, ready, attempt, more, |ended| self.empty(ended))
     }
 
     /// Those who have unacknowledged messages may have died. True if one has: whoever has the turn next looks after what

@@ -26,6 +26,7 @@ struct Run {
 impl Port<'_> {
     /// Puts copies of `n` messages, in this order, as many as there is room for in time: how many were put, and why not
     /// all.
+    #[inline(never)]
     pub(super) fn put_many<'m>(
         &self,
         n: usize,
@@ -67,24 +68,7 @@ impl Port<'_> {
             return Err(self.closed());
         }
         let Ok(ring) = self.ring() else { return Ok(0) };
-        let tail = words.tail.position();
-        // Who sees the other end as it was keeps away from its cache line; but as many as there is room for are put.
-        let mut head = words.tail.seen();
-        let (mut put, mut next) = (0, tail);
-        for _ in 0..2 {
-            let places = self.places_at(next, head).min(n - put);
-            let (more, at) = ring.write_run((head, next), places, |i| message(put + i));
-            (put, next) = (put + more, at);
-            if put == n {
-                break;
-            }
-            head = words.tail.look(&words.head);
-        }
-        if put > 0 {
-            fault!("queue.put:written");
-            words.tail.advance(next);
-            fault!("queue.put:committed");
-        }
+        let put = words.put_run(ring, n, |tail, head| self.places_at(tail, head), message);
         let filled = words.may_be_filled();
         drop(turn);
         if put > 0 {
@@ -152,6 +136,7 @@ impl Port<'_> {
     /// Waits for a message, then copies what is there into `into`, one behind the other, and tells each one's number,
     /// place and length: at most `most`, and as many as fit. How many; or the length of the first one, which stays, if
     /// it does not fit.
+    #[inline(never)]
     pub(super) fn get_many_into(
         &self,
         into: &mut [u8],
@@ -258,7 +243,7 @@ impl Port<'_> {
         if !self.words.is(rule::BOUNDED) {
             return usize::MAX;
         }
-        let taken = tail.ordinal().wrapping_sub(head.ordinal());
+        let taken = tail.since(head);
         let bound = self.words.bound.load(Ordering::Relaxed);
         (bound.saturating_sub(self.reserved_places()).saturating_sub(taken)) as usize
     }

@@ -9,7 +9,7 @@ use super::store::{self, Store};
 use super::words::{rule, Turn};
 use crate::arena::held::kind;
 use crate::arena::wait::{learn_gathering, Waiter};
-use crate::arena::{event, Block, BlockRef, SMALL};
+use crate::arena::{Block, BlockRef, SMALL};
 use crate::error::Result;
 use crate::fault;
 use crate::sys::clock::Deadline;
@@ -153,34 +153,28 @@ impl Port<'_> {
             return made.ok_or_else(|| self.full(waiter.try_ended()));
         }
         let mut look = Deadline::after(WATCH);
-        let made = loop {
-            let ready = || {
-                let may_be_freed = words.is(rule::STORE) || words.reservations.load(Ordering::Relaxed) != 0;
-                if may_be_freed && look.left() <= 0 {
-                    self.look_after_reservers();
-                    self.look_after_turn();
-                    look = Deadline::after(WATCH);
-                }
-                look = self.look_after_peer(look);
-                (is_writable(arena, words, length) || self.is_left()).then_some(())
-            };
-            if let Err(ended) = event::await_change(&room.word, &mut waiter, ready) {
-                break Err(self.full(ended));
+        let ready = || {
+            let may_be_freed = words.is(rule::STORE) || words.reservations.load(Ordering::Relaxed) != 0;
+            if may_be_freed && look.left() <= 0 {
+                self.look_after_reservers();
+                self.look_after_turn();
+                look = Deadline::after(WATCH);
             }
-            if self.is_left() {
-                break Err(closed_here());
-            }
-            match attempt() {
-                Ok(None) => {}
-                Ok(Some(made)) => {
-                    learn_gathering(&words.events.flow[1], is_writable(arena, words, length));
-                    break Ok(made);
-                }
-                Err(error) => break Err(error),
-            }
+            look = self.look_after_peer(look);
+            is_writable(arena, words, length) || self.is_left()
         };
-        event::pass_on(&room.word, &waiter, || is_writable(arena, words, 0));
-        made
+        let attempt = || {
+            if self.is_left() {
+                return Err(closed_here());
+            }
+            let made = attempt()?;
+            if made.is_some() {
+                learn_gathering(&words.events.flow[1], is_writable(arena, words, length));
+            }
+            Ok(made)
+        };
+        let more = || is_writable(arena, words, 0);
+        room.attempt_when(&mut waiter, ready, attempt, more, |ended| self.full(ended))
     }
 
     #[inline(always)]
@@ -229,20 +223,12 @@ impl Port<'_> {
         deadline: Deadline,
     ) -> Result<Ring<'static>> {
         let words = self.words;
-        let ring = Ring::of(self.arena, BlockRef::from_bits(words.ring.load(Ordering::Acquire)));
-        let ring = match ring {
-            Some(ring) if ring.is_time_to_look(tail, body) && words.tail.look(&words.head) == tail => {
-                Some(self.shrink(ring, tail))
-            }
+        let ring = match words.ring(self.arena) {
+            Some(ring) if words.is_too_large(&ring, tail, body) => Some(self.shrink(ring, tail)),
             ring => ring,
         };
         match ring {
-            Some(ring)
-                if ring.fits(words.tail.seen(), tail, body)
-                    || ring.fits(words.tail.look(&words.head), tail, body) =>
-            {
-                Ok(ring)
-            }
+            Some(ring) if words.fitting(&ring, tail, body) => Ok(ring),
             ring => self.grow(ring, tail, body, deadline),
         }
     }

@@ -25,10 +25,10 @@
 //! Lifo and priority queues, and those that redeliver, keep their messages in a store of slots with one turn for all:
 //! see `store.rs`. A pipe has two rings, one for each direction.
 //!
-//! `words.rs` has the words and the turns, `port.rs` a channel as one call uses it, `put.rs`, `get.rs` and `many.rs` the
-//! operations, `ring.rs` and `store.rs` where the messages lie, `room.rs` bounds, reservations and what is dropped for
-//! room, `account.rs` what is taken and not yet done, `settle.rs` what is done after a death, `watch.rs` the two sides as
-//! watchers see them.
+//! `words.rs` has the words, `turn.rs` the turns, `ends.rs` what is done by who has one, `port.rs` a channel as one call
+//! uses it, `put.rs`, `get.rs` and `many.rs` the operations, `ring.rs` and `store.rs` where the messages lie, `room.rs`
+//! bounds, reservations and what is dropped for room, `account.rs` what is taken and not yet done, `settle.rs` what is
+//! done after a death, `watch.rs` the two sides as watchers see them.
 
 use super::account::{self, Ledger, Mine};
 use super::get::is_readable;

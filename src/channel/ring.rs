@@ -5,24 +5,26 @@
 //! message:  kind and length (8) | bytes, if they are few; else block (8) | length (8)
 //! ```
 //!
-//! A message never wraps: what is left before the end is a PAD, which has its length in units. Places are counted in units modulo 2^32, and a
-//! ring has a power of two of them, so a place means the same before and after the ring has grown. The put side
+//! A message never wraps: what is left before the end is a PAD, which has its length in units. Places are counted in units
+//! modulo 2^32, and a ring has a power of two of them, so a place means the same before and after the ring has grown. The put side
 //! writes only between its own position and the get side's; a position is one word with the count of messages, so
 //! one store commits both.
 
-use crate::arena::{Arena, BlockRef, SMALL};
+use super::memory::Memory;
+use crate::arena::{BlockRef, SMALL};
 use crate::error::{Error, Result};
-use crate::sys::prim::{AtomicU32, AtomicU64, Ordering};
 
-pub(super) const UNIT: u64 = 16;
+/// The bytes of a unit.
+pub const UNIT: u64 = 16;
 const HEAD: u64 = 8;
 /// A ring of more units is given up for a smaller one when it is found empty.
-const KEPT_UNITS: u32 = 4096;
+const KEPT_UNITS: u32 = if cfg!(loom) { 2 } else { 4096 };
 /// After so many units it is looked whether that is so.
-const STRIDE: u32 = 1024;
+const STRIDE: u32 = if cfg!(loom) { 1 } else { 1024 };
 /// So many units ahead cache lines are asked for.
 const AHEAD: u32 = 16;
-const FIRST_UNITS: u32 = 32;
+/// The units of the first ring. Those of a model are few, and soon too few, or too many.
+const FIRST_UNITS: u32 = if cfg!(loom) { 2 } else { 32 };
 const MOST_UNITS: u32 = 1 << 31;
 
 const INLINE: u64 = 1 << 32;
@@ -32,34 +34,46 @@ const KIND: u64 = !0 << 32;
 
 /// A position: how many messages came before it (modulo 2^32), and the unit at which it is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Position(pub(super) u64);
+pub struct Position(pub u64);
 
 impl Position {
+    /// The unit `unit`, and so many messages before it.
     #[inline(always)]
-    pub(super) fn new(ordinal: u32, unit: u32) -> Position {
+    pub fn new(ordinal: u32, unit: u32) -> Position {
         Position(u64::from(ordinal) << 32 | u64::from(unit))
     }
 
+    /// How many messages came before it.
     #[inline(always)]
-    pub(super) fn ordinal(self) -> u32 {
+    pub fn ordinal(self) -> u32 {
         (self.0 >> 32) as u32
     }
 
+    /// The unit at which it is.
     #[inline(always)]
-    pub(super) fn unit(self) -> u32 {
+    pub fn unit(self) -> u32 {
         self.0 as u32
+    }
+
+    /// How many messages lie between an earlier position and this one.
+    #[inline(always)]
+    pub fn since(self, earlier: Position) -> u32 {
+        self.ordinal().wrapping_sub(earlier.ordinal())
     }
 }
 
 /// What a message is made of.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Body<'a> {
+pub enum Body<'a> {
+    /// Bytes, copied into the ring.
     Bytes(&'a [u8]),
+    /// A block and how many bytes are in it.
     Block(BlockRef, u64),
 }
 
 impl Body<'_> {
     /// How many bytes the message has.
+    #[cfg(not(loom))]
     #[inline(always)]
     pub(super) fn len(self) -> usize {
         match self {
@@ -80,14 +94,16 @@ impl Body<'_> {
 
 /// A message found in a ring.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Found {
+pub enum Found {
     /// Bytes at an offset of the arena.
     Bytes(u64, usize),
     /// A block and the length of what is in it.
     Block(BlockRef, u64),
 }
 
+#[cfg(not(loom))]
 impl Found {
+    /// How many bytes the message has.
     #[inline(always)]
     pub(super) fn len(self) -> usize {
         match self {
@@ -126,35 +142,38 @@ fn damaged(message: u64) -> Error {
 }
 
 /// A ring in the arena.
-#[derive(Clone, Copy)]
-pub(super) struct Ring<'a> {
-    arena: &'a Arena,
+#[cfg(not(loom))]
+pub(super) type Ring<'a> = RingIn<&'a crate::arena::Arena>;
+
+/// A ring in some memory.
+#[derive(Clone, Copy, Debug)]
+pub struct RingIn<M> {
+    memory: M,
     data: u64,
     units: u32,
 }
 
-impl<'a> Ring<'a> {
+impl<M: Memory> RingIn<M> {
     /// The ring in this block; `None` if the queue has none yet.
     #[inline(always)]
-    pub(super) fn of(arena: &'a Arena, block: BlockRef) -> Option<Ring<'a>> {
+    pub fn of(memory: M, block: BlockRef) -> Option<RingIn<M>> {
         if block.is_none() {
             return None;
         }
-        let start = arena.data_offset(block);
-        let units = arena.at::<AtomicU32>(start).load(Ordering::Relaxed);
-        Some(Ring { arena, data: start + UNIT, units })
+        let start = memory.start_of(block);
+        Some(RingIn { memory, data: start + UNIT, units: memory.units(start) })
     }
 
     /// Bytes of a block for a ring of so many units.
-    pub(super) fn block_bytes(units: u32) -> u64 {
+    pub fn block_bytes(units: u32) -> u64 {
         UNIT + u64::from(units) * UNIT
     }
 
     /// A ring in a new block.
-    pub(super) fn make(arena: &'a Arena, block: BlockRef, units: u32) -> Ring<'a> {
-        let start = arena.data_offset(block);
-        arena.at::<AtomicU32>(start).store(units, Ordering::Relaxed);
-        Ring { arena, data: start + UNIT, units }
+    pub fn make(memory: M, block: BlockRef, units: u32) -> RingIn<M> {
+        let start = memory.start_of(block);
+        memory.set_units(start, units);
+        RingIn { memory, data: start + UNIT, units }
     }
 
     #[inline(always)]
@@ -169,17 +188,12 @@ impl<'a> Ring<'a> {
 
     /// Whether the message fits between `tail` and `head`.
     #[inline(always)]
-    pub(super) fn fits(&self, head: Position, tail: Position, body: Body<'_>) -> bool {
+    pub fn fits(&self, head: Position, tail: Position, body: Body<'_>) -> bool {
         fits(self.units, head, tail, body)
     }
 
     /// How many units a ring must have in which the message fits, beside what lies between the positions.
-    pub(super) fn units_for(
-        now: Option<Ring<'_>>,
-        head: Position,
-        tail: Position,
-        body: Body<'_>,
-    ) -> Result<u32> {
+    pub fn units_for(now: Option<RingIn<M>>, head: Position, tail: Position, body: Body<'_>) -> Result<u32> {
         let doubled = now.map_or(0, |ring| ring.units.saturating_mul(2));
         // With twice the units of the message, an empty ring holds it at whatever place.
         let least = body.units().saturating_mul(2).max(FIRST_UNITS).next_power_of_two();
@@ -196,56 +210,61 @@ impl<'a> Ring<'a> {
 
     /// Half the units, if this ring is larger than what is kept.
     #[inline(always)]
-    pub(super) fn fewer_units(&self) -> Option<u32> {
+    pub fn fewer_units(&self) -> Option<u32> {
         (self.units > KEPT_UNITS).then_some(self.units / 2)
     }
 
     /// Whether a message at `tail` should see whether such a ring has become too large.
     #[inline(always)]
-    pub(super) fn is_time_to_look(&self, tail: Position, body: Body<'_>) -> bool {
+    pub fn is_time_to_look(&self, tail: Position, body: Body<'_>) -> bool {
         self.units > KEPT_UNITS && tail.unit() / STRIDE != tail.unit().wrapping_add(body.units()) / STRIDE
     }
 
     /// The next messages will be written from `tail` on.
     #[inline(always)]
-    pub(super) fn expect_writes(&self, tail: Position) {
-        self.arena.expect_write(self.offset(tail.unit().wrapping_add(AHEAD)));
+    pub fn expect_writes(&self, tail: Position) {
+        self.memory.expect_write(self.offset(tail.unit().wrapping_add(AHEAD)));
     }
 
     /// The next messages will be read from `head` on, where there are some up to `end`.
     #[inline(always)]
-    pub(super) fn expect_reads(&self, head: Position, end: Position) {
+    pub fn expect_reads(&self, head: Position, end: Position) {
         if end.unit().wrapping_sub(head.unit()) > AHEAD {
-            self.arena.expect_read(self.offset(head.unit().wrapping_add(AHEAD)));
+            self.memory.expect_read(self.offset(head.unit().wrapping_add(AHEAD)));
         }
     }
 
     #[inline(always)]
-    fn head_of(&self, unit: u32) -> &'a AtomicU64 {
-        self.arena.at(self.offset(unit))
+    fn head_of(&self, unit: u32) -> u64 {
+        self.memory.load(self.offset(unit))
+    }
+
+    #[inline(always)]
+    fn set_head(&self, unit: u32, head: u64) {
+        self.memory.store(self.offset(unit), head);
     }
 
     /// Writes the message at `tail` and says where the position behind it is. Nobody sees it before that position
     /// is stored.
     #[inline(always)]
-    pub(super) fn write(&self, tail: Position, body: Body<'_>) -> Position {
+    pub fn write(&self, tail: Position, body: Body<'_>) -> Position {
         let (pad, end) = place(self.units, tail.unit(), body.units());
         let mut unit = tail.unit();
         if let Some(left) = pad {
             // How far the pad goes is part of it: in a ring that has grown since, the end is elsewhere.
-            self.head_of(unit).store(PAD | u64::from(left), Ordering::Relaxed);
+            self.set_head(unit, PAD | u64::from(left));
             unit = unit.wrapping_add(left);
         }
         let payload = self.offset(unit) + HEAD;
         match body {
             Body::Bytes(bytes) => {
-                self.head_of(unit).store(INLINE | bytes.len() as u64, Ordering::Relaxed);
-                self.arena.write(payload, bytes);
+                self.set_head(unit, INLINE | bytes.len() as u64);
+                self.memory.write(payload, bytes);
             }
             Body::Block(block, bytes) => {
-                self.head_of(unit).store(BLOCK, Ordering::Relaxed);
-                self.arena.at::<AtomicU64>(payload).store(block.bits(), Ordering::Relaxed);
-                self.arena.at::<AtomicU64>(payload + 8).store(bytes, Ordering::Relaxed);
+                self.set_head(unit, BLOCK);
+                self.memory.store(payload, block.bits());
+                self.memory.store(payload + 8, bytes);
             }
         }
         Position::new(tail.ordinal().wrapping_add(1), end)
@@ -254,7 +273,7 @@ impl<'a> Ring<'a> {
     /// Writes short messages one behind the other, from `tail` on, as many of `n` as fit before `head`: how many, and where
     /// the position behind them is.
     #[inline(always)]
-    pub(super) fn write_run<'m>(
+    pub fn write_run<'m>(
         &self,
         (head, tail): (Position, Position),
         n: usize,
@@ -271,13 +290,14 @@ impl<'a> Ring<'a> {
                 break;
             }
             if pad > 0 {
-                self.head_of(unit).store(PAD | u64::from(pad), Ordering::Relaxed);
+                self.set_head(unit, PAD | u64::from(pad));
                 unit = unit.wrapping_add(pad);
             }
-            self.head_of(unit).store(INLINE | bytes.len() as u64, Ordering::Relaxed);
-            self.arena.write(self.offset(unit) + HEAD, bytes);
+            let at = self.offset(unit);
+            self.memory.store(at, INLINE | bytes.len() as u64);
+            self.memory.write(at + HEAD, bytes);
             unit = unit.wrapping_add(units);
-            self.arena.expect_write(self.offset(unit.wrapping_add(AHEAD)));
+            self.memory.expect_write(self.offset(unit.wrapping_add(AHEAD)));
             free -= units + pad;
             done += 1;
         }
@@ -287,7 +307,7 @@ impl<'a> Ring<'a> {
     /// Shows the short messages from `head` on, at most `n` and not beyond `end`, until `take` refuses one, or there is
     /// one that is not short: how many it took, and where the position behind them is.
     #[inline(always)]
-    pub(super) fn read_run(
+    pub fn read_run(
         &self,
         (head, end): (Position, Position),
         n: usize,
@@ -296,11 +316,11 @@ impl<'a> Ring<'a> {
         let (mut unit, mut done) = (head.unit(), 0);
         let n = n.min(end.ordinal().wrapping_sub(head.ordinal()) as usize);
         while done < n {
-            let mut message = self.head_of(unit).load(Ordering::Relaxed);
+            let mut message = self.head_of(unit);
             let mut at = unit;
             if message & KIND == PAD {
                 at = unit.wrapping_add((message as u32).min(self.left_before_end(unit)));
-                message = self.head_of(at).load(Ordering::Relaxed);
+                message = self.head_of(at);
             }
             if message & KIND != INLINE {
                 if message & KIND == BLOCK {
@@ -317,7 +337,7 @@ impl<'a> Ring<'a> {
                 break;
             }
             unit = at.wrapping_add(units);
-            self.arena.expect_read(self.offset(unit.wrapping_add(AHEAD)));
+            self.memory.expect_read(self.offset(unit.wrapping_add(AHEAD)));
             done += 1;
         }
         Ok((done, Position::new(head.ordinal().wrapping_add(done as u32), unit)))
@@ -325,12 +345,12 @@ impl<'a> Ring<'a> {
 
     /// The message at `head`, where one is, and the position behind it. What is read is checked.
     #[inline(always)]
-    pub(super) fn read(&self, head: Position) -> Result<(Found, Position)> {
+    pub fn read(&self, head: Position) -> Result<(Found, Position)> {
         let mut unit = head.unit();
-        let mut message = self.head_of(unit).load(Ordering::Relaxed);
+        let mut message = self.head_of(unit);
         if message & KIND == PAD {
             unit = unit.wrapping_add((message as u32).min(self.left_before_end(unit)));
-            message = self.head_of(unit).load(Ordering::Relaxed);
+            message = self.head_of(unit);
         }
         let payload = self.offset(unit) + HEAD;
         let length = message as u32;
@@ -339,8 +359,8 @@ impl<'a> Ring<'a> {
                 (Found::Bytes(payload, length as usize), (HEAD as u32 + length).div_ceil(UNIT as u32))
             }
             BLOCK => {
-                let block = BlockRef::from_bits(self.arena.at::<AtomicU64>(payload).load(Ordering::Relaxed));
-                let length = self.arena.at::<AtomicU64>(payload + 8).load(Ordering::Relaxed);
+                let block = BlockRef::from_bits(self.memory.load(payload));
+                let length = self.memory.load(payload + 8);
                 (Found::Block(block, length), (HEAD as u32 + 16).div_ceil(UNIT as u32))
             }
             _ => return Err(damaged(message)),
@@ -352,19 +372,18 @@ impl<'a> Ring<'a> {
     }
 
     /// Copies what lies between the positions into a larger ring, in which every place means the same.
-    pub(super) fn copy_to(&self, larger: &Ring<'_>, head: Position, tail: Position) {
+    pub fn copy_to(&self, larger: &RingIn<M>, head: Position, tail: Position) {
         let mut unit = head.unit();
         while unit != tail.unit() {
             let left = tail.unit().wrapping_sub(unit);
             let units = left.min(self.left_before_end(unit)).min(larger.left_before_end(unit));
-            let bytes = self.arena.read(self.offset(unit), u64::from(units) * UNIT);
-            larger.arena.write(larger.offset(unit), bytes);
+            self.memory.copy(self.offset(unit), larger.offset(unit), u64::from(units) * UNIT);
             unit = unit.wrapping_add(units);
         }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

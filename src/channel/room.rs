@@ -6,7 +6,7 @@
 
 use super::account::unfinished;
 use super::port::Port;
-use super::ring::{Found, Position, Ring};
+use super::ring::{Found, Position};
 use super::settle::replace_part;
 use super::store::Store;
 use super::words::{rule, Load, Turn, Words, UNBOUNDED};
@@ -130,8 +130,7 @@ impl Port<'_> {
     fn has_place_at(&self, tail: Position) -> bool {
         let words = self.words;
         let bound = words.bound.load(Ordering::Relaxed).saturating_sub(self.reserved_places());
-        let below = |head: Position| tail.ordinal().wrapping_sub(head.ordinal()) < bound;
-        below(words.tail.seen()) || below(words.tail.look(&words.head))
+        words.has_place(tail, bound)
     }
 
     /// After a while of waiting for room: those who have reserved some may have died.
@@ -232,9 +231,7 @@ impl Port<'_> {
         if head == words.head.look(&words.tail) {
             return Ok(false);
         }
-        let ring = Ring::of(self.arena, BlockRef::from_bits(words.ring.load(Ordering::Acquire)))
-            .ok_or_else(|| Error::internal("a queue has messages but no ring"))?;
-        let (found, next) = ring.read(head)?;
+        let (found, next) = self.ring()?.read(head)?;
         let block = match found {
             Found::Bytes(..) => BlockRef::NONE,
             Found::Block(block, _) => block,

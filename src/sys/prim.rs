@@ -71,6 +71,13 @@ impl Futex {
     }
 }
 
+#[cfg(loom)]
+impl Default for Futex {
+    fn default() -> Futex {
+        Futex::new(0)
+    }
+}
+
 impl std::ops::Deref for Futex {
     type Target = AtomicU32;
     fn deref(&self) -> &AtomicU32 {
