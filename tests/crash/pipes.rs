@@ -3,7 +3,8 @@
 //! others go on: whoever has the other end receives what was sent before, whole and in order, and then the end; and after a
 //! sweep the arena has as much in use as before.
 
-use crate::faults::{is_back_at, points, try_one, usage, victim, was_killed, Kills};
+use crate::faults::{is_back_at, points, try_one, usage, victim, was_killed};
+use crate::kills::Kills;
 use crate::process::{fork, nap, state_of, wait_until, Child, Words};
 use crate::woken::next_one_gets_it;
 use crate::Case;
@@ -17,7 +18,7 @@ const PREFIXES: [&str; 6] =
     ["pipe.", "arena.link:", "queue.put:", "queue.get:", "queue.grow:", "queue.destroy:"];
 
 pub fn cases() -> Vec<Case> {
-    let kills = Kills::of(&PREFIXES);
+    let kills = Kills::new(&PREFIXES);
     let case = |name: &str, prefixes: &'static [&'static str], trial: fn(&str) -> bool| {
         Case::new(format!("pipe: killed {name}"), move || kills.at_every_pass(prefixes, trial)).within(300)
     };

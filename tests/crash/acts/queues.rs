@@ -107,7 +107,7 @@ impl QueueAct {
     fn put_many(&self, numbers: &mut Numbers, deadline: Deadline) {
         let begun: Vec<_> = (0..1 + numbers.below(MANY.into())).map(|_| self.begin()).collect();
         let messages: Vec<&[u8]> = begun.iter().map(|(_, bytes)| bytes.as_slice()).collect();
-        let (n, put) = self.queue.put_many(&messages, deadline);
+        let (n, put) = self.queue.put_many(messages.len(), |i| messages[i], deadline);
         assert_eq!(Self::is_put(put), n == begun.len());
         begun.iter().enumerate().for_each(|(place, (number, _))| self.end(*number, place < n));
     }
