@@ -509,8 +509,9 @@ typedef struct mp_queue_options {
     int32_t overflow;
     /**
      * Whether messages come back whose taker died before it acknowledged them by `mp_queue_ack`: in their old place,
-     * for another taker. So a message may be worked on twice, but is not lost. Such a queue hands out copies, in
-     * buffers only: the calls with `_into` answer `MP_ERR_UNSUPPORTED`.
+     * for another taker. So a message may be worked on twice, but is not lost. With its taker it takes up no room in
+     * the bounds above, and it comes back even where there is none. Such a queue hands out copies, in buffers only: the
+     * calls with `_into` answer `MP_ERR_UNSUPPORTED`.
      */
     bool redeliver;
 } mp_queue_options;
@@ -1619,6 +1620,75 @@ MP_API mp_status mp_queue_from_token(const mp_token *token, mp_queue **out);
 MP_API void mp_queue_free(mp_queue *queue);
 
 /**
+ * Puts copies of `n` messages, in this order, waiting for room for `timeout` nanoseconds at the longest, and writes how
+ * many were put into `*done`. Much cheaper for each message than `mp_queue_put`, if they are of a kilobyte at most and
+ * the queue is of the kind `MP_QUEUE_FIFO` with defaults, or with a `maxsize`: then nobody else's messages come between
+ * those that there is room for at once.
+ *
+ * *Returns* as `mp_queue_put`. After a failure the first `*done` messages are in the queue, and no other.
+ */
+MP_API mp_status mp_queue_put_many(mp_queue *queue, const mp_slice *messages, size_t n, int64_t timeout,
+    size_t *done);
+
+/**
+ * Waits for a message for `timeout` nanoseconds at the longest, then takes what is there, at most `cap` messages: their
+ * buffers go into `out[0]` and on, and how many there are into `*n`.
+ *
+ * *Returns* as `mp_queue_get`; `MP_ERR_INVALID` also if `cap` is 0. On failure nothing was taken, `*n` is 0, and all of
+ * `out` is NULL.
+ * *Ownership*: the caller frees each buffer with `mp_buffer_free`.
+ */
+MP_API mp_status mp_queue_get_many(mp_queue *queue, mp_buffer **out, size_t cap, int64_t timeout, size_t *n);
+
+/**
+ * Waits for a message for `timeout` nanoseconds at the longest, then copies what is there into `buf`, which has room for
+ * `cap` bytes: at most `max` messages, as many as fit, one directly behind the other. `out[0]` and on say where each
+ * lies in `buf` and how long it is, and `*n` how many there are. Messages of one size are aligned as `buf` and the
+ * size are. Much cheaper for each message than `mp_queue_get_into`.
+ *
+ * *Returns* as `mp_queue_get_into`; `MP_ERR_TOO_LARGE` if not even the first fits: then it stays, and `out[0].len` says
+ * how many bytes are needed, with a NULL `data`. `MP_ERR_INVALID` also if `max` is 0. On failure `*n` is 0.
+ */
+MP_API mp_status mp_queue_get_many_into(mp_queue *queue, void *buf, size_t cap, mp_slice *out, size_t max,
+    int64_t timeout, size_t *n);
+
+/**
+ * Reserves room in the queue for a message of `len` bytes, and the memory for it, waiting for `timeout` nanoseconds at
+ * the longest. The message is written at `*data`, which is aligned as a buffer's is, with undefined contents at first; the
+ * getter's buffer is that very memory, if it is longer than a kilobyte. Order and visibility come from the commit. A
+ * process that dies before it leaves nothing behind.
+ *
+ * *Returns* as `mp_queue_put`; on failure `*data` and `*reservation` are NULL. *Ownership*: `*reservation` is to be ended by `mp_queue_commit`, `mp_queue_commit_len` or
+ * `mp_queue_abandon`. *Lifetime* of `*data`: until then.
+ */
+MP_API mp_status mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout, void **data,
+    mp_reservation **reservation);
+
+/**
+ * Puts the whole message that was reserved.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_CLOSED` if the queue was closed meanwhile; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` in another
+ * process than the one that reserved; `MP_ERR_INVALID`. On failure nothing was put. *Ownership*: the reservation has
+ * ended, whatever this answers.
+ */
+MP_API mp_status mp_queue_commit(mp_reservation *reservation);
+
+/**
+ * Puts the first `len` bytes of the message that was reserved.
+ *
+ * *Returns* as `mp_queue_commit`, and `MP_ERR_INVALID` if fewer were reserved. *Ownership*: the reservation has ended,
+ * whatever this answers.
+ */
+MP_API mp_status mp_queue_commit_len(mp_reservation *reservation, size_t len);
+
+/**
+ * Gives back what was reserved. NULL is nothing.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_INVALID`.
+ */
+MP_API mp_status mp_queue_abandon(mp_reservation *reservation);
+
+/**
  * Makes a pipe and gives its two ends. If it is `duplex` both send and receive; otherwise `*a` only receives and `*b`
  * only sends. Each direction has room for 64 MiB in 1,048,576 messages, or for one message of any length.
  *
@@ -2589,73 +2659,6 @@ MP_API mp_status mp_cancel_use(mp_cancel *cancel);
  * *Threads*: thread-safe, but no other call may be using the handle, `mp_cancel_fire` in a signal handler included.
  */
 MP_API void mp_cancel_free(mp_cancel *cancel);
-
-/**
- * Puts copies of `n` messages, in this order, waiting for room for `timeout` nanoseconds at the longest, and writes how
- * many were put into `*done`. Nobody else's messages come between those that there is room for at once. Much cheaper
- * for each message than `mp_queue_put`.
- *
- * *Returns* as `mp_queue_put`. After a failure the first `*done` messages are in the queue, and no other.
- */
-MP_API mp_status mp_queue_put_many(mp_queue *queue, const mp_slice *messages, size_t n, int64_t timeout,
-    size_t *done);
-
-/**
- * Waits for a message for `timeout` nanoseconds at the longest, then takes what is there, at most `cap` messages: their
- * buffers go into `out[0]` and on, and how many there are into `*n`.
- *
- * *Returns* as `mp_queue_get`; `MP_ERR_INVALID` also if `cap` is 0. On failure nothing was taken, and `*n` is 0.
- * *Ownership*: the caller frees each buffer with `mp_buffer_free`.
- */
-MP_API mp_status mp_queue_get_many(mp_queue *queue, mp_buffer **out, size_t cap, int64_t timeout, size_t *n);
-
-/**
- * Waits for a message for `timeout` nanoseconds at the longest, then copies what is there into `buf`, which has room for
- * `cap` bytes: at most `max` messages, as many as fit, one directly behind the other. `out[0]` and on say where each
- * lies in `buf` and how long it is, and `*n` how many there are. Messages of one size are aligned as `buf` and the
- * size are. Much cheaper for each message than `mp_queue_get_into`.
- *
- * *Returns* as `mp_queue_get_into`; `MP_ERR_TOO_LARGE` if not even the first fits: then it stays, and `out[0].len` says
- * how many bytes are needed, with a NULL `data`. `MP_ERR_INVALID` also if `max` is 0. On failure `*n` is 0.
- */
-MP_API mp_status mp_queue_get_many_into(mp_queue *queue, void *buf, size_t cap, mp_slice *out, size_t max,
-    int64_t timeout, size_t *n);
-
-/**
- * Reserves room in the queue for a message of `len` bytes, and the memory for it, waiting for `timeout` nanoseconds at
- * the longest. The message is written at `*data`, which is aligned as a buffer's is, with undefined contents at first; the
- * getter's buffer is that very memory, if it is longer than a kilobyte. Order and visibility come from the commit. A
- * process that dies before it leaves nothing behind.
- *
- * *Returns* as `mp_queue_put`. *Ownership*: `*reservation` is to be ended by `mp_queue_commit`, `mp_queue_commit_len` or
- * `mp_queue_abandon`. *Lifetime* of `*data`: until then.
- */
-MP_API mp_status mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout, void **data,
-    mp_reservation **reservation);
-
-/**
- * Puts the whole message that was reserved.
- *
- * *Returns* `MP_OK`; `MP_ERR_CLOSED` if the queue was closed meanwhile; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` in another
- * process than the one that reserved; `MP_ERR_INVALID`. On failure nothing was put. *Ownership*: the reservation has
- * ended, whatever this answers.
- */
-MP_API mp_status mp_queue_commit(mp_reservation *reservation);
-
-/**
- * Puts the first `len` bytes of the message that was reserved.
- *
- * *Returns* as `mp_queue_commit`, and `MP_ERR_INVALID` if fewer were reserved. *Ownership*: the reservation has ended,
- * whatever this answers.
- */
-MP_API mp_status mp_queue_commit_len(mp_reservation *reservation, size_t len);
-
-/**
- * Gives back what was reserved. NULL is nothing.
- *
- * *Returns* `MP_OK`; `MP_ERR_INVALID`.
- */
-MP_API mp_status mp_queue_abandon(mp_reservation *reservation);
 
 /**
  * Keeps the object of a token alive without any handle, until `mp_token_drop`: for a token in flight, which may be

@@ -31,6 +31,7 @@ const ORDER: &[&str] = &[
     "condition",
     "barrier",
     "queue",
+    "many",
     "connection",
     "value",
     "atomic",

@@ -52,5 +52,6 @@
 #include "mp/shared.hpp"
 #include "mp/sync.hpp"
 #include "mp/target.hpp"
+#include "mp/wait.hpp"
 
 #endif

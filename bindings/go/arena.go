@@ -69,12 +69,11 @@ func inArena[P, T any](a *Arena, name string, find func(*cmp.Arena) (*P, cmp.Ret
 
 // Queue is the queue of this name, made with these options if there is none; without options, ErrNotFound.
 func (a *Arena) Queue(name string, o *QueueOptions) (*Queue, error) {
-	return inArena(a, name, func(p *cmp.Arena) (*cmp.Queue, cmp.Ret) {
-		if o == nil {
-			return p.Queue(name, false, 0)
-		}
-		return p.Queue(name, true, int64(o.MaxSize))
-	}, queueOf)
+	var how *cmp.QueueHow
+	if o != nil {
+		how = o.how()
+	}
+	return inArena(a, name, func(p *cmp.Arena) (*cmp.Queue, cmp.Ret) { return p.Queue(name, how) }, queueOf)
 }
 
 // Lock is the lock of this name, made if there is none.

@@ -42,11 +42,15 @@
 // belongs to is the process, and what an RLock belongs to is an Owner that the program names. The memory of a Value, an
 // Array and SharedMemory is C's: it can hold no Go pointers, and goes with Close.
 //
+// A message that was taken from a Queue is gone with its taker, unless the queue redelivers: then it comes back until a
+// Delivery of it was acknowledged. Every taker dying over the same message would do so for ever; that is for the program
+// to see, which knows what a message is.
+//
 // # Waiting
 //
 // Blocking methods take a context and answer its error when it is done; the Try forms take a timeout instead, zero for
 // none, and answer ErrTimeout, ErrFull or ErrEmpty. A goroutine that waits inside the library holds an operating
-// system thread.
+// system thread. Wait waits for any of many objects and descriptors.
 //
 // # Closing
 //

@@ -18,6 +18,7 @@ type handle[T any] struct {
 	ptr    *T
 	users  int
 	closed bool
+	lent   bool
 	waits  map[*cmp.Cancel]struct{}
 }
 
@@ -74,6 +75,30 @@ func (h *handle[T]) close() {
 	if last {
 		h.free(h.ptr)
 	}
+}
+
+// consume makes a C call that may end the object, and says whether it has: then nothing is left to free. One at a time.
+func (h *handle[T]) consume(f func(*T) (ended bool, err error)) error {
+	ptr, err := h.enter()
+	if err != nil {
+		return err
+	}
+	defer h.leave()
+	h.mu.Lock()
+	lent := h.lent
+	h.lent = true
+	h.mu.Unlock()
+	if lent {
+		return errorf(ErrState, "another call has the object")
+	}
+	ended, err := f(ptr)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lent = false
+	if ended {
+		h.closed, h.free = true, func(*T) {}
+	}
+	return err
 }
 
 // call makes one C call that does not wait.

@@ -143,14 +143,16 @@ impl Arena {
         block.offset() + BLOCK_HEADER
     }
 
-    /// How many bytes of data a block has room for.
+    /// How many bytes of data a block has room for. Never beyond the arena, though the block may have gone and its
+    /// memory may be another's: who looks without a lock then reads nonsense, but reads on.
     pub fn room_of(&self, block: BlockRef) -> u64 {
         let meta = self.at::<AtomicU64>(block.offset() + 8).load(Ordering::Relaxed);
-        if meta & 0xff == LARGE_CLASS {
-            (meta >> 8).min(self.capacity() - block.offset())
+        let room = if meta & 0xff == LARGE_CLASS {
+            meta >> 8
         } else {
             CLASS_SIZES.get((meta & 0xff) as usize).map_or(0, |size| u64::from(*size) - BLOCK_HEADER)
-        }
+        };
+        room.min(self.capacity() - self.data_offset(block))
     }
 
     /// Gives back a block that a structure held, which this process has just taken out of it by the entry's turn.

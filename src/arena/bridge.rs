@@ -170,6 +170,22 @@ impl Descriptor {
     }
 }
 
+impl Descriptor {
+    /// Makes it right at this moment, if anybody has asked for it: for who has found that there is nothing, and may ask
+    /// poll next.
+    #[cold]
+    pub fn refresh(&self) {
+        let id = self.id.load(Ordering::Relaxed);
+        if id != 0 {
+            with_state(|state| {
+                state.entries.iter_mut().filter(|entry| entry.id == id).for_each(|entry| {
+                    entry.update();
+                })
+            });
+        }
+    }
+}
+
 impl Drop for Descriptor {
     fn drop(&mut self) {
         let id = *self.id.get_mut();

@@ -28,8 +28,15 @@ struct Origin {
 enum Home {
     /// Elements of 16 bytes, for their alignment.
     Heap(Box<[u128]>),
+    /// Where the arena is full.
+    Lines(Box<[Line]>),
     Arena(Block),
 }
+
+/// As long ones are aligned.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+struct Line([u8; 64]);
 
 impl Buffer {
     /// Zeroed bytes.
@@ -61,6 +68,20 @@ impl Buffer {
         }
         let block = arena.allocate(length as u64, true)?;
         let mut buffer = Buffer { home: Home::Arena(block), length, origin: None };
+        arena.copy_out(offset, buffer.bytes_mut());
+        Ok(buffer)
+    }
+
+    /// The same, in this process's own memory if the arena is full: for what makes room there only when it is taken.
+    pub fn copy_at_any_rate(arena: &'static Arena, offset: u64, length: usize) -> Result<Buffer> {
+        let full = match Buffer::copy_in(arena, offset, length) {
+            Err(error) if error.status() == Status::NoMemory => error,
+            made => return made,
+        };
+        let (mut lines, n) = (Vec::new(), length.div_ceil(size_of::<Line>()));
+        lines.try_reserve_exact(n).map_err(|_| full)?;
+        lines.resize(n, Line([0; 64]));
+        let mut buffer = Buffer { home: Home::Lines(lines.into_boxed_slice()), length, origin: None };
         arena.copy_out(offset, buffer.bytes_mut());
         Ok(buffer)
     }
@@ -109,7 +130,7 @@ impl Buffer {
     /// The block, for a caller that has handed it on.
     pub fn into_block(self) -> Option<Block> {
         match self.home {
-            Home::Heap(_) => None,
+            Home::Heap(_) | Home::Lines(_) => None,
             Home::Arena(block) => Some(block),
         }
     }
@@ -118,6 +139,7 @@ impl Buffer {
     pub fn data(&self) -> *mut u8 {
         match &self.home {
             Home::Heap(words) => words.as_ptr().cast::<u8>().cast_mut(),
+            Home::Lines(lines) => lines.as_ptr().cast::<u8>().cast_mut(),
             Home::Arena(block) => block.data(),
         }
     }

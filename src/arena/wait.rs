@@ -267,7 +267,7 @@ impl<'a> Waiter<'a> {
 /// Whether who only tries may look after those who have what `word` stands for: not at every try, for it costs system
 /// calls, but at the rate of a watchman for all threads of this process together. Each word has a turn of its own, for
 /// who tries one after the other must not look after the first one only; two that share one do so for a second.
-pub fn may_glance<T>(word: &T) -> bool {
+pub(crate) fn may_glance<T>(word: &T) -> bool {
     const TURNS: usize = 1024;
     static LAST: [AtomicU64; TURNS] = [const { AtomicU64::new(0) }; TURNS];
     let now = clock::now() as u64;

@@ -18,8 +18,9 @@
 //!   commit. Who has the turn next does again what a log says that is still there; its numbers are absolute.
 //!
 //! In a queue that redelivers, a message is done when it is acknowledged, and comes back if its taker dies before. There
-//! what is pending is an acknowledgement, and the count is a credit: so many acknowledged ones that a `task_done` of the same process may still mean, or, if
-//! it is negative, so many of which it was told to be done before they were acknowledged.
+//! what is pending is an acknowledgement, and the count is a credit: so many acknowledged ones that a `task_done` of the
+//! same process may still mean, or, if it is negative, so many of which it was told to be done before they were
+//! acknowledged: those come back undone, so they are counted so before one of them is there again.
 
 use super::ring::Position;
 use super::settle::replace_part;
@@ -65,7 +66,8 @@ impl Record {
     /// `n` messages are about to be taken, where `at` says.
     #[inline]
     pub(super) fn begin(&self, n: u32, at: u64) {
-        self.at.store(at, Ordering::Relaxed);
+        // Not before the end of what was begun before.
+        self.at.store(at, Ordering::Release);
         self.set(self.count(), n);
     }
 
@@ -122,7 +124,7 @@ pub(super) fn investigate(arena: &'static Arena, words: &Words) -> bool {
     let mut found = false;
     for record in records(arena, words) {
         let owner = record.owner.load(Ordering::Acquire);
-        if owner != 0 && owner != arena.me().bits() && record.count() != 0 {
+        if owner != 0 && owner != arena.me().bits() && record.account.load(Ordering::Relaxed) != 0 {
             found |= arena.investigate(Owner::of_word(owner));
         }
     }
@@ -161,8 +163,8 @@ impl<'a> Ledger<'a> {
     fn find_mine(&self, mine: &Mine) -> Result<&'static Record> {
         let me = self.arena.me().bits();
         let of = |owner: u32| {
-            let found = records(self.arena, self.words).iter();
-            found.filter(|record| record.owner.load(Ordering::Relaxed) == owner).next()
+            let mut all = records(self.arena, self.words).iter();
+            all.find(|record| record.owner.load(Ordering::Relaxed) == owner)
         };
         let record = match of(me).or_else(|| of(0)) {
             Some(record) => record,
@@ -175,9 +177,18 @@ impl<'a> Ledger<'a> {
             }
         };
         record.owner.store(me, Ordering::Release);
+        fault!("queue.account:entered");
         mine.table.store(self.words.accounts.load(Ordering::Relaxed), Ordering::Relaxed);
         mine.record.store(self.arena.offset_of(record), Ordering::Relaxed);
         Ok(record)
+    }
+
+    /// Makes the first table, if there is none yet: a queue that has filled the arena must be able to be drained.
+    pub(super) fn prepare(&self) -> Result<()> {
+        if self.words.is(rule::ACCOUNTS) && self.words.accounts.load(Ordering::Relaxed) == 0 {
+            self.grow()?;
+        }
+        Ok(())
     }
 
     /// A table of twice the size; its first free record.
@@ -203,7 +214,8 @@ impl<'a> Ledger<'a> {
     /// Makes a record's count and the queue's number of finished ones what is given.
     fn change(&self, record: &Record, count: i32, done: u32, void: bool) {
         let log = &self.words.head.log;
-        log[1].store(u64::from(count as u32) << 32 | u64::from(done), Ordering::Relaxed);
+        // Not before the log of the change before has ended.
+        log[1].store(u64::from(count as u32) << 32 | u64::from(done), Ordering::Release);
         let valid = VALID | if void { VOID } else { 0 };
         fault!("queue.account:logging");
         log[0].store(valid | self.arena.offset_of(record), Ordering::Release);
@@ -223,10 +235,12 @@ impl<'a> Ledger<'a> {
         fault!("queue.account:counted");
         if what & VOID != 0 {
             record.owner.store(0, Ordering::Release);
+            fault!("queue.account:voided");
         }
         self.words.head.done.store(numbers as u32, Ordering::Release);
         fault!("queue.account:done");
         log[0].store(0, Ordering::Release);
+        fault!("queue.account:ended");
     }
 
     /// The one before died having the turn: what it was at is finished, or told to have been nothing.

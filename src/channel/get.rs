@@ -7,7 +7,7 @@ use super::ring::{Found, Position, Ring};
 use super::store::{self, Store, Stored};
 use super::words::{rule, Turn, Words};
 use crate::arena::held::kind;
-use crate::arena::wait::{learn_gathering, Waiter};
+use crate::arena::wait::{learn_gathering, may_glance, Waiter};
 use crate::arena::{event, Arena, Block, BlockRef, Buffer};
 use crate::error::{Error, Result, Status};
 use crate::fault;
@@ -92,6 +92,7 @@ impl Taking<'_> {
         fault!("queue.get:committed");
         if let Some(record) = record {
             record.end();
+            fault!("queue.get:counted");
         }
         state
     }
@@ -126,7 +127,8 @@ impl Taking<'_> {
         }
     }
 
-    /// Takes it as a copy: what is in the queue must stay as it is, in case that this process dies.
+    /// Takes it as a copy: what is in the queue must stay as it is, in case that this process dies. In a full arena too,
+    /// for it is the acknowledgement that makes room there.
     fn into_copy(self) -> Result<Buffer> {
         let arena = self.port.arena;
         let (offset, length) = match self.found {
@@ -136,7 +138,7 @@ impl Taking<'_> {
             }
             Found::Block(..) => return Err(Error::internal("a message is longer than its block")),
         };
-        let mut buffer = Buffer::copy_in(arena, offset, length as usize)?;
+        let mut buffer = Buffer::copy_at_any_rate(arena, offset, length as usize)?;
         let state = self.commit();
         if let Place::Store(_, stored) = &self.place {
             buffer.set_origin(arena.offset_of(self.port.words), u64::from(stored.slot), state);
@@ -202,6 +204,9 @@ impl Port<'_> {
         deadline: Deadline,
         take: &mut impl FnMut(Taking<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
+        if self.words.is(rule::REDELIVER) {
+            self.glance_at_takers();
+        }
         let turn = self.get_turn(deadline)?;
         let Some((found, place)) = self.next(&turn)? else { return Ok(None) };
         let record = self.record(&turn)?;
@@ -248,12 +253,11 @@ impl Port<'_> {
     fn next_stored(&self, turn: &Turn<'static>) -> Result<Option<(Found, Place)>> {
         let is_closed = self.words.is_closed();
         let store = Store::of(self.arena, self.words, Some(turn));
-        if let Some(store) = store.filter(|_| self.words.is(rule::REDELIVER)) {
+        if self.words.is(rule::REDELIVER) {
+            // Also where nothing was ever put: who waits takes it for a reason to look, again and again.
             let bereft = self.words.bereft.swap(0, Ordering::AcqRel) != 0;
-            // A taker without a handle, when it died, made nobody bereft.
-            let now_and_then = self.words.head.position().ordinal() % 64 == 0;
-            if bereft || now_and_then || store.full() == 0 {
-                store.return_of_dead();
+            if let Some(store) = store.filter(|store| bereft || store.full() == 0) {
+                store.return_of_dead(|| _ = self.ledger(turn).fold_dead());
             }
         }
         let Some((store, stored)) = store.and_then(|store| Some((store, store.next()?))) else {
@@ -268,6 +272,15 @@ impl Port<'_> {
             false => Found::Block(stored.block, stored.length),
         };
         Ok(Some((found, Place::Store(store, stored))))
+    }
+
+    /// Now and then whoever gets, though it never waits, looks at those who have unacknowledged messages: what the dead
+    /// had would else stay away as long as the queue does not run empty.
+    #[inline(never)]
+    fn glance_at_takers(&self) {
+        if may_glance(&self.words.events.message.word) {
+            self.look_after_takers();
+        }
     }
 
     /// Waits for a message, again and again until `attempt` has taken one.
@@ -286,11 +299,9 @@ impl Port<'_> {
         let mut look = Deadline::after(WATCH);
         let taken = loop {
             let ready = || {
-                if words.is(rule::REDELIVER) && look.left() <= 0 {
-                    if store::investigate(arena, words) {
-                        // Also one that had no handle any more.
-                        words.bereft.store(1, Ordering::Release);
-                    }
+                if words.is(rule::STORE) && look.left() <= 0 {
+                    self.look_after_takers();
+                    self.look_after_turn();
                     look = Deadline::after(WATCH);
                 }
                 look = self.look_after_peer(look);
@@ -313,6 +324,16 @@ impl Port<'_> {
         };
         event::pass_on(&message.word, &waiter, || is_readable(arena, words));
         taken
+    }
+
+    /// Those who have unacknowledged messages may have died. True if one has: whoever has the turn next looks after what
+    /// it had, though it may have had no handle by whose end others would be told.
+    pub(super) fn look_after_takers(&self) -> bool {
+        let found = self.words.is(rule::REDELIVER) && store::investigate(self.arena, self.words);
+        if found {
+            self.words.bereft.store(1, Ordering::Release);
+        }
+        found
     }
 
     /// Acknowledges a message that this process took, as its buffer says.

@@ -14,6 +14,15 @@ use crate::sys::prim::Ordering;
 /// Blocks that are being taken: each with its entry and the length of what is in it, and whose buffer it becomes.
 type Blocks = Vec<(usize, BlockRef, EntryIndex, u64)>;
 
+/// What [`Port::copy_run`] has copied.
+#[derive(Default)]
+struct Run {
+    copied: usize,
+    bytes: usize,
+    /// There are more, which fit.
+    more: bool,
+}
+
 impl Port<'_> {
     /// Puts copies of `n` messages, in this order, as many as there is room for in time: how many were put, and why not
     /// all.
@@ -150,45 +159,61 @@ impl Port<'_> {
         deadline: Deadline,
         mut tell: impl FnMut(usize, usize, usize),
     ) -> Result<(usize, Option<usize>)> {
-        if !self.words.is(rule::STORE | rule::BYTES) {
-            let n = self.copy_run(into, most, deadline, &mut tell)?;
-            if n > 0 {
-                return Ok((n, None));
-            }
-        }
-        // There is none, or it is long, or does not fit.
+        let in_runs = !self.words.is(rule::STORE | rule::BYTES);
         let (mut used, mut n) = (0, 0);
         while n < most {
-            let until = if n == 0 { deadline } else { Deadline::Now };
-            match self.get_into(&mut into[used..], until) {
-                Ok((length, Ok(()))) => {
-                    tell(n, used, length);
-                    (used, n) = (used + length, n + 1);
+            let run = match in_runs {
+                true => self.copy_run(&mut into[used..], most - n, deadline, |number, place, length| {
+                    tell(n + number, used + place, length);
+                }),
+                false => Ok(Run::default()),
+            };
+            match run {
+                // There is none, or it is long, or does not fit.
+                Ok(Run { copied: 0, .. }) => {
+                    let until = if n == 0 { deadline } else { Deadline::Now };
+                    match self.get_into(&mut into[used..], until) {
+                        Ok((length, Ok(()))) => {
+                            tell(n, used, length);
+                            (used, n) = (used + length, n + 1);
+                        }
+                        Ok((length, Err(_))) if n == 0 => return Ok((0, Some(length))),
+                        Err(error) if n == 0 => return Err(error),
+                        _ => break,
+                    }
                 }
-                Ok((length, Err(_))) if n == 0 => return Ok((0, Some(length))),
+                Ok(Run { copied, bytes, more }) => {
+                    (used, n) = (used + bytes, n + copied);
+                    if !more {
+                        break;
+                    }
+                }
                 Err(error) if n == 0 => return Err(error),
-                _ => break,
+                Err(_) => break,
             }
         }
         Ok((n, None))
     }
 
-    /// Copies the short messages that are there, as far as they fit, by one commit: how many.
+    /// Copies the short messages that are there, as far as they fit, by one commit.
     #[inline(always)]
     fn copy_run(
         &self,
         into: &mut [u8],
         most: usize,
         deadline: Deadline,
-        tell: &mut impl FnMut(usize, usize, usize),
-    ) -> Result<usize> {
+        mut tell: impl FnMut(usize, usize, usize),
+    ) -> Result<Run> {
         let turn = self.get_turn(deadline)?;
-        let Some(head) = self.next_in_ring()? else { return Ok(0) };
+        let Some(head) = self.next_in_ring()? else { return Ok(Run::default()) };
         let end = self.words.head.look(&self.words.tail);
         let record = self.record(&turn)?;
-        let (mut used, mut number) = (0, 0);
+        let (mut used, mut number, mut full) = (0, 0, false);
         let (n, next) = self.ring()?.read_run((head, end), most, |offset, length| {
-            let Some(place) = into.get_mut(used..used + length) else { return false };
+            let Some(place) = into.get_mut(used..used + length) else {
+                full = true;
+                return false;
+            };
             self.arena.copy_out(offset, place);
             tell(number, used, length);
             (used, number) = (used + length, number + 1);
@@ -200,7 +225,7 @@ impl Port<'_> {
         if n > 0 {
             self.words.announce_get(self.arena, n as u32, drained);
         }
-        Ok(n)
+        Ok(Run { copied: n, bytes: used, more: !full && next != end })
     }
 
     /// Commits that `n` messages were taken from the ring, those between the two positions.
@@ -217,6 +242,7 @@ impl Port<'_> {
         fault!("queue.get:committed");
         if let Some(record) = record {
             record.end();
+            fault!("queue.get:counted");
         }
     }
 

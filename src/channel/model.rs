@@ -1,4 +1,9 @@
-//! The queue against a model of it, a `VecDeque`; also where ordinals and units wrap.
+//! The plain queue against a model of it, a `VecDeque`; also where ordinals and units wrap. `model/kinds.rs` has all kinds of
+//! queues and all operations.
+
+mod kinds;
+mod pair;
+mod reference;
 
 use super::ring::Position;
 use super::{Queue, QueueOptions};

@@ -70,12 +70,10 @@ impl Port<'_> {
     fn put_long(&self, bytes: &[u8], priority: i64, deadline: Deadline) -> Result<()> {
         let length = bytes.len() as u64;
         // Before the copy is made.
-        self.check_length(length)?;
-        if self.words.is_closed() {
-            return Err(self.closed());
-        }
+        self.check_open(length)?;
         let at_once = deadline == Deadline::Now || self.words.is(rule::FAIL);
-        if at_once && !self.words.is(rule::DROP) && !is_writable(self.arena, self.words, length) {
+        let writable = || is_writable(self.arena, self.words, length);
+        if at_once && !writable() && !(self.glance_at_reservers() && writable()) {
             return Err(self.full(Waiter::new(self.arena, Deadline::Now).try_ended()));
         }
         let block = self.arena.allocate(length, false)?;
@@ -110,12 +108,14 @@ impl Port<'_> {
             let ring = self.room_in_ring(tail, message.body, deadline)?;
             self.put_in_ring(ring, tail, message);
         }
-        if let Some(number) = message.reserved {
-            self.end_reservation(&turn, number);
-        }
+        let length = message.body.len() as u64;
+        let is_room = message.reserved.is_some_and(|number| self.end_reservation(&turn, number, length));
         let filled = self.words.may_be_filled();
         drop(turn);
         self.words.announce_put(self.arena, 1, filled);
+        if is_room {
+            self.words.announce_get(self.arena, 1, false);
+        }
         Ok(true)
     }
 
@@ -149,13 +149,16 @@ impl Port<'_> {
         let deadline = if words.is(rule::FAIL) { Deadline::Now } else { deadline };
         let mut waiter = Waiter::new(arena, deadline).spinning_for_more(&room.spin, &words.events.flow[1]);
         if deadline == Deadline::Now {
-            return Err(self.full(waiter.try_ended()));
+            let made = if self.glance_at_reservers() { attempt()? } else { None };
+            return made.ok_or_else(|| self.full(waiter.try_ended()));
         }
         let mut look = Deadline::after(WATCH);
         let made = loop {
             let ready = || {
-                if words.reservations.load(Ordering::Relaxed) != 0 && look.left() <= 0 {
+                let may_be_freed = words.is(rule::STORE) || words.reservations.load(Ordering::Relaxed) != 0;
+                if may_be_freed && look.left() <= 0 {
                     self.look_after_reservers();
+                    self.look_after_turn();
                     look = Deadline::after(WATCH);
                 }
                 look = self.look_after_peer(look);
@@ -199,6 +202,7 @@ impl Port<'_> {
 
     #[inline(never)]
     fn put_in_store(&self, turn: &Turn<'_>, message: Message<'_>) -> Result<()> {
+        self.ledger(turn).prepare()?;
         let store = Store::with_room(self.arena, self.words, turn)?;
         let stored = store.prepare(message.priority, message.body.len() as u64);
         match message.body {
@@ -273,7 +277,8 @@ impl Port<'_> {
         let block = self.arena.allocate(Ring::block_bytes(units), false)?;
         let ring = Ring::make(self.arena, block.reference(), units);
         let turn = words.turn(self.arena, &words.head, deadline);
-        let _head = turn.map_err(|ended| self.full(ended))?;
+        let head = turn.map_err(|ended| self.full(ended))?;
+        self.ledger(&head).prepare()?;
         if let Some(old) = old {
             old.copy_to(&ring, words.head.position(), tail);
         }

@@ -41,6 +41,7 @@ use super::words::{rule, Turn, Words};
 use crate::arena::bridge::Descriptor;
 use crate::arena::layout::shared;
 use crate::arena::wait::Waiter;
+use crate::arena::word::Ended;
 use crate::arena::{event, object, Arena, Buffer, Holder, ObjectHead, ObjectKind, Token};
 use crate::error::{Error, Result, Status};
 use crate::fault;
@@ -132,7 +133,7 @@ impl Queue {
         if self.put_quickly(bytes) {
             return Ok(());
         }
-        self.port()?.put(bytes, 0, deadline)
+        self.after_put(self.port()?.put(bytes, 0, deadline))
     }
 
     /// The same with a priority: lowest first. For priority queues.
@@ -141,7 +142,7 @@ impl Queue {
         if !port.words.is(rule::PRIORITY) {
             return Err(Error::new(Status::Unsupported, "only a priority queue has priorities"));
         }
-        port.put(bytes, priority, deadline)
+        self.after_put(port.put(bytes, priority, deadline))
     }
 
     /// Hands the buffer's bytes on, without a copy where that can be. On failure the buffer comes back.
@@ -154,7 +155,7 @@ impl Queue {
         let put = match block {
             Some(block) => {
                 let message = Message::of_block(block, buffer.len() as u64, 0);
-                let checked = port.check_length(buffer.len() as u64);
+                let checked = port.check_open(buffer.len() as u64);
                 let put = checked.and_then(|()| port.put_message(message, deadline));
                 if put.is_err() {
                     block.make_shared();
@@ -165,7 +166,9 @@ impl Queue {
         };
         match put {
             Ok(()) => {
-                buffer.into_block().map(crate::arena::Block::surrender);
+                if let Some(block) = buffer.into_block() {
+                    block.surrender();
+                }
                 Ok(())
             }
             Err(error) => Err((error, buffer)),
@@ -188,7 +191,7 @@ impl Queue {
     /// Takes the next message.
     #[inline]
     pub fn get(&self, deadline: Deadline) -> Result<Buffer> {
-        self.port()?.get(deadline)
+        self.after_get(self.port()?.get(deadline))
     }
 
     /// Copies the next message into `into` and says how long it is. If it does not fit, it stays, and its length
@@ -198,12 +201,12 @@ impl Queue {
         if let Some(length) = self.get_quickly(into) {
             return Ok((length, Ok(())));
         }
-        self.port()?.get_into(into, deadline)
+        self.after_get(self.port()?.get_into(into, deadline))
     }
 
     /// Waits for a message, then takes what is there, at most so many.
     pub fn get_many(&self, most: usize, deadline: Deadline) -> Result<Vec<Buffer>> {
-        self.port()?.get_many(most, deadline)
+        self.after_get(self.port()?.get_many(most, deadline))
     }
 
     /// Waits for a message, then copies what is there into `into`, one behind the other, as many as fit, at most `most`,
@@ -215,12 +218,12 @@ impl Queue {
         deadline: Deadline,
         tell: impl FnMut(usize, usize, usize),
     ) -> Result<(usize, Option<usize>)> {
-        self.port()?.get_many_into(into, most, deadline, tell)
+        self.after_get(self.port()?.get_many_into(into, most, deadline, tell))
     }
 
     /// How many messages are in the queue at this moment.
     pub fn size(&self) -> Result<usize> {
-        Ok(self.port()?.words.len() as usize)
+        Ok(self.port()?.size())
     }
 
     /// Tells that one of the messages that were taken is done. See [`Queue::join`].
@@ -245,25 +248,27 @@ impl Queue {
     pub fn join(&self, deadline: Deadline) -> Result<()> {
         let port = self.port()?;
         let words = port.words;
-        let is_done = || account::unfinished(words) == 0;
-        if is_done() || port.fold_dead()? && is_done() {
+        // Where messages come back, one that the dead told to be done may not be.
+        let settled = || !words.is(rule::REDELIVER) || !account::has_dead(port.arena, words);
+        let is_done = || account::unfinished(words) == 0 && settled();
+        let timed_out = |ended| crate::sync::ended(ended, "messages of the queue are not done yet");
+        if is_done() || port.fold_dead(deadline).map_err(timed_out)? && is_done() {
             return Ok(());
         }
         let mut waiter = Waiter::new(port.arena, deadline);
-        let timed_out = |ended| crate::sync::ended(ended, "messages of the queue are not done yet");
         if deadline == Deadline::Now {
-            account::investigate(port.arena, words);
-            port.fold_dead()?;
+            port.look_after_the_unfinished();
+            port.fold_dead(deadline).map_err(timed_out)?;
             return if is_done() { Ok(()) } else { Err(timed_out(waiter.try_ended())) };
         }
         let mut look = Deadline::after(WATCH);
         let ready = || {
             if !is_done() {
                 if look.left() <= 0 {
-                    account::investigate(port.arena, words);
+                    port.look_after_the_unfinished();
                     look = Deadline::after(WATCH);
                 }
-                port.fold_dead().ok()?;
+                port.fold_dead(deadline).ok()?;
             }
             is_done().then_some(())
         };
@@ -298,13 +303,27 @@ impl Queue {
 }
 
 impl Port<'_> {
+    /// Those for whom a join waits may have died.
+    fn look_after_the_unfinished(&self) {
+        account::investigate(self.arena, self.words);
+        if self.look_after_takers() {
+            self.words.events.message.announce_to_all(self.arena);
+        }
+        self.look_after_turn();
+    }
+
     /// Counts what the dead had taken as done. True if there was any.
-    fn fold_dead(&self) -> Result<bool> {
+    fn fold_dead(&self, deadline: Deadline) -> std::result::Result<bool, Ended> {
         if !account::has_dead(self.arena, self.words) {
             return Ok(false);
         }
-        let turn = self.get_turn(Deadline::Never)?;
-        Ok(self.ledger(&turn).fold_dead())
+        let turn = self.words.turn(self.arena, &self.words.head, deadline)?;
+        let folded = self.ledger(&turn).fold_dead();
+        drop(turn);
+        if folded && account::unfinished(self.words) == 0 {
+            event::notify(&self.words.events.done, u32::MAX);
+        }
+        Ok(folded)
     }
 
     /// Closes the channel.

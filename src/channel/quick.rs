@@ -70,6 +70,7 @@ impl Queue {
         words.head.advance(next);
         fault!("queue.get:committed");
         record.end();
+        fault!("queue.get:counted");
         Some(length)
     }
 }

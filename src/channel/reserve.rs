@@ -24,10 +24,7 @@ impl Queue {
     /// Reserves room for a message of `length` bytes and the memory for it, whose bytes are whatever they are.
     pub fn reserve(&self, length: usize, deadline: Deadline) -> Result<Reservation> {
         let port = self.port()?;
-        port.check_length(length as u64)?;
-        if port.words.is_closed() {
-            return Err(port.closed());
-        }
+        port.check_open(length as u64)?;
         let queue = self.again()?;
         let block = port.arena.allocate((length as u64).max(1), false)?;
         let home = port.arena.me().bits();
@@ -95,8 +92,13 @@ impl Drop for Reservation {
         if port.arena.me().bits() != self.home {
             return;
         }
-        let Ok(turn) = port.put_turn(Deadline::Never) else { return };
-        port.end_reservation(&turn, number);
+        // Whoever is cancelled may not keep it: as long as this process lives, nobody else would have the room.
+        let turn = loop {
+            if let Ok(turn) = port.put_turn(Deadline::Never) {
+                break turn;
+            }
+        };
+        port.end_reservation(&turn, number, 0);
         drop(turn);
         port.words.announce_get(port.arena, 1, false);
     }

@@ -12,6 +12,7 @@ use super::store::Store;
 use super::words::{rule, Load, Turn, Words, UNBOUNDED};
 use crate::arena::held::kind;
 use crate::arena::layout::shared;
+use crate::arena::wait::may_glance;
 use crate::arena::{event, Arena, Block, BlockRef, Owner};
 use crate::error::{Error, Result, Status};
 use crate::fault;
@@ -55,15 +56,19 @@ fn reserved(arena: &'static Arena, words: &Words) -> Load {
 fn investigate(arena: &'static Arena, words: &Words) -> bool {
     let owners = table(arena, words).iter().map(|record| record.owner.load(Ordering::Acquire));
     let others = owners.filter(|owner| *owner != 0 && *owner != arena.me().bits());
-    others.fold(false, |found, owner| arena.investigate(Owner::of_word(owner)) || found)
+    others.filter(|owner| arena.investigate(Owner::of_word(*owner))).count() > 0
 }
 
-/// Whether a message of this length may be put, or fail for good, as far as can be told without a turn.
+/// Whether a message of this length may be put, or fail for good, as far as can be told without a turn. Where messages
+/// are dropped for it, only what is reserved stands in its way.
 pub(super) fn is_writable(arena: &'static Arena, words: &Words, length: u64) -> bool {
     if words.is_closed() || !words.is(rule::BOUNDED) {
         return true;
     }
-    let load = Load { messages: words.len(), bytes: words.bytes() };
+    let load = match words.is(rule::DROP) {
+        true => Load::default(),
+        false => Load { messages: words.len(), bytes: words.bytes() },
+    };
     fits(words, load, reserved(arena, words), length)
 }
 
@@ -77,6 +82,14 @@ fn fits(words: &Words, load: Load, reserved: Load, length: u64) -> bool {
 }
 
 impl Port<'_> {
+    /// What can never be put is refused before anything is made of it.
+    pub(super) fn check_open(&self, length: u64) -> Result<()> {
+        if self.words.is_closed() {
+            return Err(self.closed());
+        }
+        self.check_length(length)
+    }
+
     /// A message that can never be put is refused at once.
     pub(super) fn check_length(&self, length: u64) -> Result<()> {
         let most = self.words.plan().most_bytes;
@@ -120,10 +133,21 @@ impl Port<'_> {
     }
 
     /// After a while of waiting for room: those who have reserved some may have died.
-    pub(super) fn look_after_reservers(&self) {
-        if investigate(self.arena, self.words) {
+    /// True if one has.
+    pub(super) fn look_after_reservers(&self) -> bool {
+        let found = investigate(self.arena, self.words);
+        if found {
             self.arena.settle_pending();
         }
+        found
+    }
+
+    /// The same for who does not wait, but may try again and again: not at every try.
+    #[cold]
+    pub(super) fn glance_at_reservers(&self) -> bool {
+        self.words.reservations.load(Ordering::Relaxed) != 0
+            && may_glance(&self.words.events.room.word)
+            && self.look_after_reservers()
     }
 
     /// Reserves room for a message of this length, which the caller has found to be there: the number of the record.
@@ -163,30 +187,34 @@ impl Port<'_> {
         Ok(())
     }
 
-    /// Ends a reservation of this process. The caller has the turn of those who put.
-    pub(super) fn end_reservation(&self, _turn: &Turn<'_>, number: u32) {
-        if let Some(record) = table(self.arena, self.words).get(number as usize) {
-            if record.owner.load(Ordering::Relaxed) == self.arena.me().bits() {
-                record.owner.store(0, Ordering::Release);
-                fault!("queue.reserve:ended");
-            }
-        }
+    /// Ends a reservation of this process, of which a message of `used` bytes was made. True if others may find room
+    /// now: it was longer, or the message may be dropped, which a reservation is not. The caller has the turn of those
+    /// who put.
+    pub(super) fn end_reservation(&self, _turn: &Turn<'_>, number: u32, used: u64) -> bool {
+        let record = table(self.arena, self.words).get(number as usize);
+        let me = self.arena.me().bits();
+        let Some(record) = record.filter(|record| record.owner.load(Ordering::Relaxed) == me) else {
+            return false;
+        };
+        let longer = record.length.load(Ordering::Relaxed) > used && self.words.is(rule::BYTES);
+        record.owner.store(0, Ordering::Release);
+        fault!("queue.reserve:ended");
+        longer || self.words.is(rule::DROP)
     }
 
-    /// Drops the oldest messages until one of this length may be put. False if there is nothing to drop, since others
-    /// have reserved all the room. The caller has the turn of those who put.
+    /// Drops the oldest messages until one of this length may be put. False, and nothing is dropped, if that would not
+    /// do, since others have reserved the room. The caller has the turn of those who put.
     #[cold]
     pub(super) fn drop_until_room(&self, turn: &Turn<'_>, length: u64, deadline: Deadline) -> Result<bool> {
+        if !fits(self.words, Load::default(), reserved(self.arena, self.words), length) {
+            return Ok(false);
+        }
         while !self.has_room(length) {
             let dropped = if self.words.is(rule::STORE) {
                 self.drop_stored(turn)?
             } else {
-                self.drop_in_ring(&self.get_turn(deadline).map_err(|_| {
-                    Error::new(
-                        Status::Full,
-                        "the queue is full, and somebody who takes its oldest message is stopped",
-                    )
-                })?)?
+                let turn = self.words.turn(self.arena, &self.words.head, deadline);
+                self.drop_in_ring(&turn.map_err(|ended| self.full(ended))?)?
             };
             if !dropped {
                 return Ok(false);
@@ -244,6 +272,7 @@ impl Port<'_> {
         fault!("queue.drop:dropped");
         if let Some(record) = record {
             self.ledger(turn).end_drop(record);
+            fault!("queue.drop:done");
         }
         if let Some(index) = held {
             self.arena.my_entry(index).become_kind(kind::PRIVATE);

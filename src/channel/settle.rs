@@ -63,6 +63,7 @@ pub(super) fn replace_part(arena: &'static Arena, word: &AtomicU64, block: Block
 pub(super) fn stir_words(arena: &Arena, words: &Words) {
     if words.is(rule::REDELIVER) {
         words.bereft.store(1, Ordering::Release);
+        crate::fault!("queue.stir:bereft");
     }
     announce_after_death(arena, words);
     event::rouse(&words.events.done);
@@ -83,7 +84,10 @@ pub(super) fn destroy_words(arena: &Arena, words: &Words) {
     let whole = arena.is_held(block);
     if whole && words.is(rule::STORE) {
         if let Some(store) = Store::of(arena, words, None) {
-            store.each_block(|block| arena.release_block(block));
+            store.each_block(|block| {
+                arena.release_block(block);
+                crate::fault!("queue.destroy:stored");
+            });
         }
     } else if let Some(ring) = Ring::of(arena, block).filter(|_| whole) {
         while words.head.position() != words.tail.position() {

@@ -281,6 +281,7 @@ impl<'a> Store<'a> {
         let free = tagged(FREE).chain(tagged(TAG));
         let all = full.iter().chain(&taken).copied().chain(free);
         all.enumerate().for_each(|(place, slot)| self.set(place as u32, slot));
+        fault!("queue.store:deriving");
         self.head.full.store(full.len() as u32, Ordering::Relaxed);
         self.head.used.store((full.len() + taken.len()) as u32, Ordering::Relaxed);
         // The one before may have committed its put and not told.
@@ -305,6 +306,7 @@ impl<'a> Store<'a> {
         // First the one that makes the queue look emptier.
         let head = Position::new(puts.wrapping_sub(self.full()), 0);
         self.words.tail.advance(Position::new(puts, 0));
+        fault!("queue.store:publishing");
         self.words.head.advance(head);
     }
 
@@ -346,6 +348,7 @@ impl<'a> Store<'a> {
         self.set(full, stored.slot);
         self.head.used.store(used + 1, Ordering::Relaxed);
         self.head.full.store(full + 1, Ordering::Relaxed);
+        fault!("queue.store:entered");
         self.rise(full);
         self.add_bytes(stored.length as i64);
         self.publish(sequence(stored.state).wrapping_add(1));
@@ -451,6 +454,7 @@ impl<'a> Store<'a> {
         }
         self.set(last, stored.slot);
         self.head.full.store(last, Ordering::Relaxed);
+        fault!("queue.store:forgotten");
         if !self.is_stack() && place < last {
             self.sink(place, last);
             self.rise(place);
@@ -489,22 +493,26 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// What the dead had taken is there again. True if there was any.
-    pub(super) fn return_of_dead(&self) -> bool {
-        let mut found = false;
-        for place in self.full()..self.used() {
-            let slot = self.slot(place);
-            let state = self.state(slot);
-            if state & TAG == TAKEN && self.arena.is_dead(taker(state)) {
-                self.slots[slot as usize].state.store(full_state(sequence(state)), Ordering::Release);
-                fault!("queue.store:returned");
-                found = true;
-            }
+    /// What the dead had taken is there again. `fold` is called before: what they told to be done must not count any
+    /// more when another one acknowledges it.
+    pub(super) fn return_of_dead(&self, fold: impl FnOnce()) {
+        let is_theirs = |slot: &u32| {
+            let state = self.state(*slot);
+            state & TAG == TAKEN && self.arena.is_dead(taker(state))
+        };
+        // Of those only who are dead by now: `fold` knows them all.
+        let theirs: Vec<u32> =
+            (self.full()..self.used()).map(|place| self.slot(place)).filter(is_theirs).collect();
+        if theirs.is_empty() {
+            return;
         }
-        if found {
-            self.derive();
+        fold();
+        for slot in theirs {
+            let state = full_state(sequence(self.state(slot)));
+            self.slots[slot as usize].state.store(state, Ordering::Release);
+            fault!("queue.store:returned");
         }
-        found
+        self.derive();
     }
 
     /// Shows the block of each message that is in a slot.

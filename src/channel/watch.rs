@@ -81,6 +81,25 @@ impl Words {
 }
 
 impl Queue {
+    /// What a get has answered. If nothing was there, the descriptor says so at once: whoever asks poll next need not
+    /// come again before the bridge has heard of it.
+    #[inline]
+    pub(super) fn after_get<T>(&self, got: Result<T>) -> Result<T> {
+        if got.is_err() {
+            self.messages.refresh();
+        }
+        got
+    }
+
+    /// The same for a put.
+    #[inline]
+    pub(super) fn after_put<T>(&self, put: Result<T>) -> Result<T> {
+        if put.is_err() {
+            self.room.refresh();
+        }
+        put
+    }
+
     /// To be waited for among others: that a get may succeed, or fail for good.
     pub fn waitable(&self) -> Result<Waitable> {
         let (arena, words) = self.parts();

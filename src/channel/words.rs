@@ -6,7 +6,7 @@ use crate::arena::doorbell::Watchers;
 use crate::arena::layout::shared;
 use crate::arena::wait::{self, Waiter};
 use crate::arena::word::{self, Acquired, Ended};
-use crate::arena::{event, Arena};
+use crate::arena::{event, Arena, Owner};
 use crate::sys::clock::Deadline;
 use crate::sys::prim::{fence_after_exchange, AtomicU32, AtomicU64, Futex, Ordering};
 
@@ -153,6 +153,13 @@ impl End {
     pub(super) fn begin(&self, at: Position) {
         self.position.store(at.0, Ordering::Relaxed);
         self.seen.store(at.0, Ordering::Relaxed);
+    }
+
+    /// Whether who had the turn last died having it, as far as `is_dead` knows.
+    pub(super) fn is_bereaved(&self, is_dead: impl FnOnce(Owner) -> bool) -> bool {
+        let seen = self.lock.load(Ordering::Relaxed);
+        let owner = Owner::of_word(word::owner(seen));
+        seen & word::OWNER_DIED != 0 || !owner.is_none() && is_dead(owner)
     }
 
     fn bytes_at(&self, position: Position) -> &AtomicU64 {
@@ -304,6 +311,7 @@ impl Words {
             arena.await_all_settled();
             if std::ptr::eq(end, &self.head) {
                 Ledger::new(arena, self, &turn).mend();
+                crate::fault!("queue.mend:accounts");
                 if self.is(rule::STORE) {
                     super::store::mend(arena, self, &turn);
                 }

@@ -23,8 +23,9 @@ impl Handle for mp_reservation {
 }
 
 /// Puts copies of `n` messages, in this order, waiting for room for `timeout` nanoseconds at the longest, and writes how
-/// many were put into `*done`. Nobody else's messages come between those that there is room for at once. Much cheaper
-/// for each message than `mp_queue_put`.
+/// many were put into `*done`. Much cheaper for each message than `mp_queue_put`, if they are of a kilobyte at most and
+/// the queue is of the kind `MP_QUEUE_FIFO` with defaults, or with a `maxsize`: then nobody else's messages come between
+/// those that there is room for at once.
 ///
 /// *Returns* as `mp_queue_put`. After a failure the first `*done` messages are in the queue, and no other.
 #[unsafe(no_mangle)]
@@ -59,7 +60,8 @@ pub unsafe extern "C" fn mp_queue_put_many(
 /// Waits for a message for `timeout` nanoseconds at the longest, then takes what is there, at most `cap` messages: their
 /// buffers go into `out[0]` and on, and how many there are into `*n`.
 ///
-/// *Returns* as `mp_queue_get`; `MP_ERR_INVALID` also if `cap` is 0. On failure nothing was taken, and `*n` is 0.
+/// *Returns* as `mp_queue_get`; `MP_ERR_INVALID` also if `cap` is 0. On failure nothing was taken, `*n` is 0, and all of
+/// `out` is NULL.
 /// *Ownership*: the caller frees each buffer with `mp_buffer_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_queue_get_many(
@@ -73,10 +75,16 @@ pub unsafe extern "C" fn mp_queue_get_many(
         // SAFETY: `n` is NULL or writable, and `out` NULL or an array of `cap`, as the header asks.
         let count = unsafe { Out::new(n, "n") }?;
         // SAFETY: as above.
-        let taken = unsafe { some_cap(cap).and_then(|()| types::array_mut(out, cap, "out")) }
-            // SAFETY: the handle is not freed meanwhile.
-            .and_then(|out| Ok((out, unsafe { handle::get(queue, "queue") }?)))
-            .and_then(|(out, queue)| take_many(queue, out, Deadline::after(timeout)));
+        let taken =
+            unsafe { some_cap(cap).and_then(|()| types::array_mut(out, cap, "out")) }.and_then(|out| {
+                // SAFETY: the handle is not freed meanwhile.
+                let queue = unsafe { handle::get(queue, "queue") };
+                let taken = queue.and_then(|queue| take_many(queue, out, Deadline::after(timeout)));
+                if taken.is_err() {
+                    out.fill(std::ptr::null_mut());
+                }
+                taken
+            });
         count.set(*taken.as_ref().unwrap_or(&0));
         taken.map(drop)
     })
@@ -176,7 +184,7 @@ fn copy_many(
 /// getter's buffer is that very memory, if it is longer than a kilobyte. Order and visibility come from the commit. A
 /// process that dies before it leaves nothing behind.
 ///
-/// *Returns* as `mp_queue_put`. *Ownership*: `*reservation` is to be ended by `mp_queue_commit`, `mp_queue_commit_len` or
+/// *Returns* as `mp_queue_put`; on failure `*data` and `*reservation` are NULL. *Ownership*: `*reservation` is to be ended by `mp_queue_commit`, `mp_queue_commit_len` or
 /// `mp_queue_abandon`. *Lifetime* of `*data`: until then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_queue_reserve(
@@ -187,12 +195,15 @@ pub unsafe extern "C" fn mp_queue_reserve(
     reservation: *mut *mut mp_reservation,
 ) -> mp_status {
     let reserve = || {
-        // SAFETY: the handle is not freed meanwhile, and `data` is NULL or writable, as the header asks.
-        let (queue, data) = unsafe { (handle::get(queue, "queue")?, Out::new(data, "data")?) };
-        let handle = Vacant::new()?;
-        let reserved = queue.reserve(len, Deadline::after(timeout))?;
-        data.set(reserved.data().cast());
-        Ok(handle.fill(reserved))
+        // SAFETY: `data` is NULL or writable, as the header asks.
+        let data = unsafe { Out::new(data, "data") }?;
+        // SAFETY: the handle is not freed meanwhile, as the header asks.
+        let made = unsafe { handle::get(queue, "queue") }.and_then(|queue| {
+            let handle = Vacant::new()?;
+            Ok((handle, queue.reserve(len, Deadline::after(timeout))?))
+        });
+        data.set(made.as_ref().map_or(std::ptr::null_mut(), |(_, reserved)| reserved.data().cast()));
+        made.map(|(handle, reserved)| handle.fill(reserved))
     };
     // SAFETY: `reservation` is NULL or writable, as the header asks.
     unsafe { guard_new(reservation, reserve) }

@@ -56,8 +56,9 @@ pub struct mp_queue_options {
     /// `MP_OVERFLOW_WAIT` (the default) or another policy.
     pub overflow: i32,
     /// Whether messages come back whose taker died before it acknowledged them by `mp_queue_ack`: in their old place,
-    /// for another taker. So a message may be worked on twice, but is not lost. Such a queue hands out copies, in
-    /// buffers only: the calls with `_into` answer `MP_ERR_UNSUPPORTED`.
+    /// for another taker. So a message may be worked on twice, but is not lost. With its taker it takes up no room in
+    /// the bounds above, and it comes back even where there is none. Such a queue hands out copies, in buffers only: the
+    /// calls with `_into` answer `MP_ERR_UNSUPPORTED`.
     pub redeliver: mp_bool,
 }
 

@@ -4,6 +4,12 @@
 
 #include "check.h"
 
+#include <stdbool.h>
+
+/* Whether this is the run with handles from malloc: stale ones are not refused, what a child leaves at its end is a
+ * leak, and the arena is small. */
+static inline bool is_leak_check(void) { return getenv("MP_HANDLES") != NULL; }
+
 static inline mp_queue *queue_of(int64_t maxsize) {
     mp_queue_options options;
     mp_queue *queue = NULL;
@@ -11,6 +17,46 @@ static inline mp_queue *queue_of(int64_t maxsize) {
     options.maxsize = maxsize;
     CHECK_OK(mp_queue_new(&options, &queue));
     return queue;
+}
+
+static inline mp_queue_options queue_options(int32_t kind, int64_t maxsize) {
+    mp_queue_options options;
+    CHECK_OK(mp_queue_options_init(&options));
+    options.kind = kind;
+    options.maxsize = maxsize;
+    return options;
+}
+
+static inline mp_queue *queue_with(const mp_queue_options *options) {
+    mp_queue *queue = NULL;
+    CHECK_OK(mp_queue_new(options, &queue));
+    return queue;
+}
+
+static inline void put_text(mp_queue *queue, const char *text) { CHECK_OK(mp_queue_put(queue, text, strlen(text), 0)); }
+
+static inline void check_buffer(mp_buffer *buffer, const char *text) {
+    CHECK_EQ(strlen(text), mp_buffer_len(buffer));
+    CHECK(memcmp(text, mp_buffer_data(buffer), strlen(text)) == 0);
+}
+
+static inline mp_buffer *get_buffer(mp_queue *queue, int64_t timeout) {
+    mp_buffer *buffer = NULL;
+    CHECK_OK(mp_queue_get(queue, timeout, &buffer));
+    return buffer;
+}
+
+/* The next message is this one, and is there. */
+static inline void expect_text(mp_queue *queue, const char *text) {
+    mp_buffer *buffer = get_buffer(queue, 0);
+    check_buffer(buffer, text);
+    mp_buffer_free(buffer);
+}
+
+static inline void expect_get(mp_queue *queue, mp_status status) {
+    mp_buffer *buffer = (mp_buffer *)1;
+    CHECK_STATUS(status, mp_queue_get(queue, 0, &buffer));
+    CHECK(buffer == NULL);
 }
 
 static inline size_t size_of(const mp_queue *queue) {
@@ -38,6 +84,14 @@ static inline void fill(unsigned char *bytes, size_t length, uint64_t seed) {
         state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
         bytes[i] = (unsigned char)(state >> 56);
     }
+}
+
+/* A buffer with such bytes. */
+static inline mp_buffer *new_buffer(size_t length, uint64_t seed) {
+    mp_buffer *buffer = NULL;
+    CHECK_OK(mp_buffer_new(length, &buffer));
+    fill((unsigned char *)(uintptr_t)mp_buffer_data(buffer), length, seed);
+    return buffer;
 }
 
 static inline void check_filled(const unsigned char *bytes, size_t length, uint64_t seed) {

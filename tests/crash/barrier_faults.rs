@@ -2,7 +2,8 @@
 //! and a reset makes it as new.
 
 use crate::barriers::{sweep, wait, waiter, works};
-use crate::faults::{is_back_at, points, try_one, usage, victim, was_killed};
+use crate::faults::{is_back_at, usage, victim, was_killed};
+use crate::kills::Kills;
 use crate::process::{fork, state_of, wait_until, Child, Words};
 use crate::woken::next_one_gets_it;
 use crate::Case;
@@ -13,12 +14,8 @@ use mp::sync::Barrier;
 const PREFIX: [&str; 1] = ["barrier."];
 const ROUNDS: u32 = 3;
 
-/// How often a process was killed at each point.
-#[derive(Clone, Copy)]
-struct Kills(Words);
-
 pub fn cases() -> Vec<Case> {
-    let kills = Kills(Words::new());
+    let kills = Kills::new(&PREFIX);
     let case = |name: &str, trial: fn(&str) -> bool| {
         Case::new(format!("barrier: {name} is killed at every pass of every point"), move || {
             kills.at_every_pass(trial)
@@ -32,35 +29,9 @@ pub fn cases() -> Vec<Case> {
         case("the settler of a waiter", settling),
         case("who looks after a death", looking),
         case("the last holder", destroying),
-        Case::new("barrier: every point has killed", move || kills.all_points_reached()),
+        Case::new("barrier: every point has killed", move || kills.all_points_reached("")),
         Case::new("woken: 300 waiters in a barrier are killed between wake-up and return", woken).within(600),
     ]
-}
-
-impl Kills {
-    fn at_every_pass(self, trial: fn(&str) -> bool) {
-        let mut all = 0;
-        for (index, point) in points(&PREFIX).into_iter().enumerate() {
-            let mut n = 1;
-            // Who comes last, and who sleeps, is left to chance: so what was not reached is tried again.
-            while (0..3).any(|_| try_one(&format!("kill@{point}#{n}"), trial)) {
-                self.0.add(index, 1);
-                all += 1;
-                n += 1 + n / 12;
-            }
-        }
-        println!("    {all} kills");
-        assert!(all > 0);
-    }
-
-    fn all_points_reached(self) {
-        let all = points(&PREFIX);
-        let counts: Vec<u32> = (0..all.len()).map(|i| self.0.get(i)).collect();
-        println!("    {} points, {} kills", all.len(), counts.iter().sum::<u32>());
-        let missed: Vec<&String> =
-            all.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(p, _)| p).collect();
-        assert!(missed.is_empty(), "no case reaches {missed:?}");
-    }
 }
 
 fn ended(child: &Child) -> bool {

@@ -1,6 +1,7 @@
 //! Events: their setters and waiters are killed at every point, and all others go on.
 
-use crate::faults::{is_back_at, usage, victim, was_killed, Kills};
+use crate::faults::{is_back_at, usage, victim, was_killed, THOROUGH};
+use crate::kills::Kills;
 use crate::process::{fork, nap, state_of, wait_until, Child, Words};
 use crate::woken::next_one_gets_it;
 use crate::Case;
@@ -13,12 +14,13 @@ use mp::sys::fault::arm;
 const PREFIXES: [&str; 2] = ["flag.", "wait."];
 
 pub fn cases() -> Vec<Case> {
-    let kills = Kills::of(&PREFIXES);
+    let kills = Kills::new(&PREFIXES);
     vec![
-        Case::new("event: killed while it sets", move || kills.at_every_pass(&PREFIXES, setting)).within(120),
-        Case::new("event: killed while it waits", move || kills.at_every_pass(&PREFIXES, waiting))
+        Case::new("event: killed while it sets", move || kills.at_passes_of(&PREFIXES, THOROUGH, setting))
             .within(120),
-        Case::new("event: every point has killed", move || kills.all_points_reached()),
+        Case::new("event: killed while it waits", move || kills.at_passes_of(&PREFIXES, THOROUGH, waiting))
+            .within(120),
+        Case::new("event: every point has killed", move || kills.all_points_reached("")),
         Case::new("event: a set that is cleared at once reaches all who sleep", set_and_cleared),
         Case::new("event: a setter dies unseen between set and wake-up", unseen_setter),
         Case::new("event: a descriptor follows a setter that dies before its ring", unseen_ring),

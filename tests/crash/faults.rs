@@ -1,6 +1,7 @@
 //! A process is killed at every pass of every fault point of the arena, the lock and the semaphore. The others go on
 //! at once, and after a sweep the arena has as much in use as before.
 
+use crate::kills::{Kills, Pace};
 use crate::process::{fork, wait_until, Child, Exit, Words};
 use crate::{condition_parts, named, shared, waiters, Case};
 use mp::arena::{Arena, Block, Usage};
@@ -13,38 +14,43 @@ use mp::sys::fault::arm;
 const PREFIXES: [&str; 9] =
     ["arena.", "slot.", "fork.", "death.", "lock.", "semaphore.", "wait.", "watch.", "shared."];
 
-/// How often a process was killed at each point with one of these prefixes, counted for all cases together.
-#[derive(Clone, Copy)]
-pub struct Kills(Words, &'static [&'static str]);
+/// There are many passes, and none of these cases is small.
+pub const THOROUGH: Pace = Pace { all_of: 24, tries: 3, least: 5 };
 
 pub fn cases() -> Vec<Case> {
-    let kills = Kills::of(&PREFIXES);
+    let kills = Kills::new(&PREFIXES);
     let case =
         |name: &str, body: fn(Kills)| Case::new(format!("faults: {name}"), move || body(kills)).within(300);
     vec![
-        case("memory and objects", |k| k.at_every_pass(&["arena.", "slot."], memory)),
+        case("memory and objects", |k| k.at_passes_of(&["arena.", "slot."], THOROUGH, memory)),
         case("memory that goes back to the kernel", |k| {
-            k.at_every_pass(&["arena.run:", "arena.trim:", "arena.back:"], trimming)
+            k.at_passes_of(&["arena.run:", "arena.trim:", "arena.back:"], THOROUGH, trimming)
         }),
         case("who inherits the allocator from a killed process", |k| {
-            k.at_every_pass(&["arena.inherit:", "arena.back:"], inheriting)
+            k.at_passes_of(&["arena.inherit:", "arena.back:"], THOROUGH, inheriting)
         }),
-        case("tokens kept and dropped", |k| k.at_every_pass(&["arena."], keeping)),
-        case("fork", |k| k.at_every_pass(&["arena.", "slot.", "fork."], forking)),
+        case("tokens kept and dropped", |k| k.at_passes_of(&["arena."], THOROUGH, keeping)),
+        case("fork", |k| k.at_passes_of(&["arena.", "slot.", "fork."], THOROUGH, forking)),
         case("fork into a slot before the parent's own", |_| child_settled_before_parent()),
-        case("the settler of a killed process", |k| k.at_every_pass(&["arena.", "death."], settling)),
-        case("a process, its settler, and the settler's settler", |k| k.chains()),
-        case("a condition that grows", |k| k.at_every_pass(&["arena."], condition_parts::growing)),
-        case("a condition and its lock", |k| k.at_every_pass(&["arena."], condition_parts::destroying)),
-        case("the settler of conditions", |k| {
-            k.at_every_pass(&["arena.", "death."], condition_parts::settling)
+        case("the settler of a killed process", |k| {
+            k.at_passes_of(&["arena.", "death."], THOROUGH, settling)
         }),
-        case("lock", |k| k.at_every_pass(&["lock.", "wait.", "watch."], waiters::locking)),
-        case("the settler of a lock's owner", |k| k.at_every_pass(&["lock.", "death."], waiters::bereaving)),
-        case("semaphore", |k| k.at_every_pass(&["semaphore.", "wait."], waiters::counting)),
-        case("named arenas", |k| k.at_every_pass(&["arena.", "slot."], named::naming)),
-        case("shared state", |k| k.at_every_pass(&["arena.", "slot.", "shared."], shared::sharing)),
-        case("every point has killed", Kills::all_points_reached),
+        case("a process, its settler, and the settler's settler", |_| chains()),
+        case("a condition that grows", |k| k.at_passes_of(&["arena."], THOROUGH, condition_parts::growing)),
+        case("a condition and its lock", |k| {
+            k.at_passes_of(&["arena."], THOROUGH, condition_parts::destroying)
+        }),
+        case("the settler of conditions", |k| {
+            k.at_passes_of(&["arena.", "death."], THOROUGH, condition_parts::settling)
+        }),
+        case("lock", |k| k.at_passes_of(&["lock.", "wait.", "watch."], THOROUGH, waiters::locking)),
+        case("the settler of a lock's owner", |k| {
+            k.at_passes_of(&["lock.", "death."], THOROUGH, waiters::bereaving)
+        }),
+        case("semaphore", |k| k.at_passes_of(&["semaphore.", "wait."], THOROUGH, waiters::counting)),
+        case("named arenas", |k| k.at_passes_of(&["arena.", "slot."], THOROUGH, named::naming)),
+        case("shared state", |k| k.at_passes_of(&["arena.", "slot.", "shared."], THOROUGH, shared::sharing)),
+        case("every point has killed", |k| k.all_points_reached("")),
     ]
 }
 
@@ -72,87 +78,47 @@ pub fn points(prefixes: &[&str]) -> Vec<String> {
     found
 }
 
-impl Kills {
-    /// None yet.
-    pub fn of(prefixes: &'static [&'static str]) -> Kills {
-        Kills(Words::new(), prefixes)
-    }
-
-    fn record(self, point: &str) {
-        if let Some(index) = points(self.1).iter().position(|p| p == point) {
-            self.0.add(index, 1);
-        }
-    }
-
-    /// Runs `trial` with the victim killed at the first, second, third... pass of each point, until it is not reached
-    /// any more. Each trial has an arena of its own.
-    pub fn at_every_pass(self, prefixes: &[&str], trial: fn(&str) -> bool) {
-        let mut all = 0;
-        for point in points(prefixes) {
-            let mut n = 1;
-            // Some are passed only if nobody comes first, so an unreached one is tried again.
-            while (0..3).any(|_| try_one(&format!("kill@{point}#{n}"), trial)) {
-                self.record(&point);
-                all += 1;
-                // Beyond some dozens the passes repeat themselves.
-                n += 1 + n / 24;
+/// Three deaths in a row: a process in the middle of its work, who settles it, and who settles that.
+fn chains() {
+    // What the victim and the settlers do comes by no others.
+    let elsewhere = [
+        "arena.open",
+        "arena.name",
+        "arena.unname",
+        "arena.link",
+        "arena.part",
+        "arena.keep",
+        "arena.unkeep",
+        "arena.trim",
+        "arena.inherit",
+    ];
+    let passed = |prefixes: &[&str]| {
+        let mut found = points(prefixes);
+        found.retain(|name| !elsewhere.iter().any(|prefix| name.starts_with(prefix)));
+        found
+    };
+    let (places, settlers) = (passed(&["arena.", "slot.", "fork."]), passed(&["arena.", "death."]));
+    let (mut trials, mut deaths) = (0, Words::new());
+    for (i, first) in places.iter().enumerate() {
+        for (k, second) in settlers.iter().enumerate() {
+            for n in 1..=2 {
+                let third = &settlers[(i * 7 + k * 3 + n) % settlers.len()];
+                let specs = [
+                    format!("kill@{first}#{}", n * n),
+                    format!("kill@{second}#{n}"),
+                    format!("kill@{third}#1"),
+                ];
+                chain(&specs, &mut deaths);
+                trials += 1;
             }
         }
-        println!("    {all} kills");
-        assert!(all >= 5);
     }
-
-    pub fn all_points_reached(self) {
-        let all = points(self.1);
-        let counts: Vec<u32> = (0..all.len()).map(|i| self.0.get(i)).collect();
-        println!("    {} points, {} kills", all.len(), counts.iter().sum::<u32>());
-        let missed: Vec<&String> =
-            all.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(p, _)| p).collect();
-        assert!(missed.is_empty(), "no case reaches {missed:?}");
-    }
-
-    /// Three deaths in a row: a process in the middle of its work, who settles it, and who settles that.
-    fn chains(self) {
-        // What the victim and the settlers do comes by no others.
-        let elsewhere = [
-            "arena.open",
-            "arena.name",
-            "arena.unname",
-            "arena.link",
-            "arena.part",
-            "arena.keep",
-            "arena.unkeep",
-            "arena.trim",
-            "arena.inherit",
-        ];
-        let passed = |prefixes: &[&str]| {
-            let mut found = points(prefixes);
-            found.retain(|name| !elsewhere.iter().any(|prefix| name.starts_with(prefix)));
-            found
-        };
-        let (places, settlers) = (passed(&["arena.", "slot.", "fork."]), passed(&["arena.", "death."]));
-        let (mut trials, mut deaths) = (0, Words::new());
-        for (i, first) in places.iter().enumerate() {
-            for (k, second) in settlers.iter().enumerate() {
-                for n in 1..=2 {
-                    let third = &settlers[(i * 7 + k * 3 + n) % settlers.len()];
-                    let specs = [
-                        format!("kill@{first}#{}", n * n),
-                        format!("kill@{second}#{n}"),
-                        format!("kill@{third}#1"),
-                    ];
-                    chain(&specs, &mut deaths);
-                    trials += 1;
-                }
-            }
-        }
-        println!("    {trials} chains, {} deaths", deaths.get(0));
-        assert!(deaths.get(0) > trials);
-    }
+    println!("    {trials} chains, {} deaths", deaths.get(0));
+    assert!(deaths.get(0) > trials);
 }
 
 /// Runs a trial in a process of its own; whether its victim was killed.
-pub fn try_one(spec: &str, trial: fn(&str) -> bool) -> bool {
+pub fn try_one(spec: &str, trial: impl Fn(&str) -> bool) -> bool {
     let words = Words::new();
     let survivor = fork(|| words.set(0, u32::from(trial(spec))));
     assert_eq!(survivor.wait(), Exit::Code(0), "{spec}");

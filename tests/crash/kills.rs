@@ -10,6 +10,19 @@ pub struct Kills {
     counts: Words,
 }
 
+/// How thoroughly a trial goes through the passes of a point.
+#[derive(Clone, Copy)]
+pub struct Pace {
+    /// Beyond so many passes some are left out, for they repeat themselves.
+    pub all_of: u32,
+    /// What is passed only if nobody comes first, or only by chance, is tried so often.
+    pub tries: u32,
+    /// A case that kills less often tests nothing.
+    pub least: u32,
+}
+
+const USUAL: Pace = Pace { all_of: 12, tries: 3, least: 1 };
+
 impl Kills {
     pub fn new(prefixes: &'static [&'static str]) -> Kills {
         Kills { prefixes, counts: Words::new() }
@@ -17,20 +30,25 @@ impl Kills {
 
     /// Runs `trial` with the victim killed at the first, second, third... pass of each point, until it is not reached
     /// any more. Each trial has an arena of its own.
-    pub fn at_every_pass(self, trial: fn(&str) -> bool) {
+    pub fn at_every_pass(self, trial: impl Fn(&str) -> bool) {
+        self.at_passes_of(self.prefixes, USUAL, trial);
+    }
+
+    /// The same for the points with some prefixes.
+    pub fn at_passes_of(self, prefixes: &[&str], pace: Pace, trial: impl Fn(&str) -> bool) {
+        let counted = points(self.prefixes);
         let mut all = 0;
-        for (index, point) in points(self.prefixes).into_iter().enumerate() {
+        for point in points(prefixes) {
+            let index = counted.iter().position(|p| *p == point);
             let mut n = 1;
-            // Some are passed only if nobody comes first, so an unreached one is tried again.
-            while (0..3).any(|_| try_one(&format!("kill@{point}#{n}"), trial)) {
-                self.counts.add(index, 1);
+            while (0..pace.tries).any(|_| try_one(&format!("kill@{point}#{n}"), &trial)) {
+                index.map(|index| self.counts.add(index, 1));
                 all += 1;
-                // Beyond some dozens the passes repeat themselves.
-                n += 1 + n / 12;
+                n += 1 + n / pace.all_of;
             }
         }
         println!("    {all} kills");
-        assert!(all > 0);
+        assert!(all >= pace.least);
     }
 
     /// Fails if a point with this prefix was never killed at.

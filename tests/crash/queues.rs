@@ -2,10 +2,11 @@
 //! waits, wakes others and takes a queue apart. The others go on; no message comes twice, at most the one of the
 //! killed call is lost, the counters are right, and after a sweep the arena has as much in use as before.
 
-use crate::faults::{is_back_at, points, try_one, usage, victim, was_killed};
+use crate::faults::{is_back_at, usage, victim, was_killed};
+use crate::kills::{Kills, Pace};
 use crate::process::{fork, state_of, wait_until, Child, Words};
 use crate::woken::next_one_gets_it;
-use crate::Case;
+use crate::{queue_strangers, queue_use, queue_waits, queue_woken, Case};
 use mp::arena::Arena;
 use mp::channel::{Queue, QueueOptions};
 use mp::error::Status;
@@ -13,17 +14,15 @@ use mp::sync::Cancel;
 use mp::sys::clock::{Deadline, FOREVER};
 
 const PREFIXES: [&str; 3] = ["queue.", "event.", "wait."];
-
-/// How often a process was killed at each point, counted for all cases together.
-#[derive(Clone, Copy)]
-struct Kills(Words);
+const ONCE: Pace = Pace { all_of: 12, tries: 1, least: 1 };
 
 pub fn cases() -> Vec<Case> {
-    let kills = Kills(Words::new());
+    let kills = Kills::new(&PREFIXES);
     let case = |name: &str, trial: fn(&str) -> bool| {
-        Case::new(format!("queue: killed {name}"), move || kills.at_every_pass(trial)).within(300)
+        Case::new(format!("queue: killed {name}"), move || kills.at_passes_of(&PREFIXES, ONCE, trial))
+            .within(300)
     };
-    vec![
+    let mut cases = vec![
         case("while it puts", putting),
         case("while it gets", getting),
         case("while it closes", closing),
@@ -31,38 +30,17 @@ pub fn cases() -> Vec<Case> {
         case("while it waits for a message", waiting_getters),
         case("while it waits for room", waiting_putters),
         case("while it wakes a getter", waking),
-        Case::new("queue: every point has killed", move || kills.all_points_reached()),
         Case::new("queue: a stopped putter is alive, and others don't wait for ever", stopped_putter),
         Case::new("queue: a stopped getter is alive, and others don't wait for ever", stopped_getter),
         Case::new("queue: 300 woken getters are killed", woken_getters).within(600),
         Case::new("queue: 300 woken putters are killed", woken_putters).within(600),
-    ]
-}
-
-impl Kills {
-    /// Runs `trial` with the victim killed at the first, second, third... pass of each point.
-    fn at_every_pass(self, trial: fn(&str) -> bool) {
-        let mut all = 0;
-        for (index, point) in points(&PREFIXES).into_iter().enumerate() {
-            let mut n = 1;
-            while try_one(&format!("kill@{point}#{n}"), trial) {
-                self.0.add(index, 1);
-                all += 1;
-                n += 1 + n / 12;
-            }
-        }
-        println!("    {all} kills");
-        assert!(all > 0);
-    }
-
-    fn all_points_reached(self) {
-        let all = points(&PREFIXES);
-        let counts: Vec<u32> = (0..all.len()).map(|i| self.0.get(i)).collect();
-        println!("    {} points, {} kills", all.len(), counts.iter().sum::<u32>());
-        let missed: Vec<&String> =
-            all.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(p, _)| p).collect();
-        assert!(missed.is_empty(), "no case reaches {missed:?}");
-    }
+    ];
+    cases.extend(queue_use::cases(kills));
+    cases.extend(queue_waits::cases(kills));
+    cases.extend(queue_strangers::cases());
+    cases.extend(queue_woken::cases());
+    cases.push(Case::new("queue: every point has killed", move || kills.all_points_reached("")));
+    cases
 }
 
 fn queue(maxsize: i64) -> Queue {

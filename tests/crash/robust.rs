@@ -1,6 +1,7 @@
 //! Robust semaphores: whoever dies, at whatever point, the permits are back to the full count.
 
-use crate::faults::{is_back_at, usage, victim, was_killed, Kills};
+use crate::faults::{is_back_at, usage, victim, was_killed, THOROUGH};
+use crate::kills::Kills;
 use crate::process::{exit_now, fork, nap, state_of, wait_until, Child, Numbers, Words};
 use crate::woken::next_one_gets_it;
 use crate::Case;
@@ -15,15 +16,16 @@ const OF_SETTLERS: [&str; 4] = ["permit.", "event.notify", "death.settle", "aren
 const MS: i64 = 1_000_000;
 
 pub fn cases() -> Vec<Case> {
-    let kills = Kills::of(&PREFIXES);
+    let kills = Kills::new(&PREFIXES);
     let trial = |name: &str, prefixes: &'static [&str], trial: fn(&str) -> bool| {
-        Case::new(format!("robust: killed {name}"), move || kills.at_every_pass(prefixes, trial)).within(300)
+        Case::new(format!("robust: killed {name}"), move || kills.at_passes_of(prefixes, THOROUGH, trial))
+            .within(300)
     };
     vec![
         trial("while it takes and gives back", &PREFIXES, borrowing),
         trial("while it frees a handle with permits in hand", &PREFIXES, parting),
         trial("while it settles one that had permits", &OF_SETTLERS, settling),
-        Case::new("robust: every point has killed", move || kills.all_points_reached()),
+        Case::new("robust: every point has killed", move || kills.all_points_reached("")),
         Case::new("robust: permits of one that exits, is killed, or runs another program", ends).within(60),
         Case::new("robust: among strangers, the watchman dies with a permit's holder", watchman_dies),
         Case::new("robust: one dead among more holders than one look asks about", crowd).within(60),

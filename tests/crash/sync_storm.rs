@@ -15,12 +15,17 @@ use mp::sys::fault::arm;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-const CREW: usize = 5;
+pub const CREW: usize = 5;
 /// Whoever has been left alone must have done something within this time.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub fn cases() -> Vec<Case> {
-    vec![Case::new("storm: processes are killed at random while they use everything", storm)
+    let everything = || {
+        let arena = ["arena.", "slot.", "fork.", "death.", "wait.", "event.", "permit."];
+        let objects = ["lock.", "rlock.", "semaphore.", "condition.", "flag.", "barrier.", "shared."];
+        storm(all_acts, &[arena, objects].concat());
+    };
+    vec![Case::new("storm: processes are killed at random while they use everything", everything)
         .within(seconds() + 120)]
 }
 
@@ -28,7 +33,7 @@ fn number_from(variable: &str, default: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(default)
 }
 
-fn seconds() -> u64 {
+pub fn seconds() -> u64 {
     number_from("MP_STORM_SECONDS", 20)
 }
 
@@ -75,19 +80,28 @@ impl Room {
     }
 }
 
-fn board() -> &'static Board {
+/// Memory that is shared without the library.
+pub fn shared<T>() -> &'static T {
     // SAFETY: a new anonymous mapping, zeroed, aligned, never unmapped; atomics may be shared.
     unsafe {
         let (read_write, shared) =
             (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
-        let memory = libc::mmap(std::ptr::null_mut(), size_of::<Board>(), read_write, shared, -1, 0);
+        let memory = libc::mmap(std::ptr::null_mut(), size_of::<T>(), read_write, shared, -1, 0);
         assert_ne!(memory, libc::MAP_FAILED);
         &*memory.cast()
     }
 }
 
+static ME: AtomicUsize = AtomicUsize::new(CREW);
+
+/// Which of the crew this process is; beyond them all, the one who kills.
+pub fn me() -> usize {
+    ME.load(SeqCst)
+}
+
 /// One of the crew does acts until all is over.
 fn rage(board: &Board, acts: &[Box<dyn Act>], me: usize, numbers: &mut Numbers) {
+    ME.store(me, SeqCst);
     while board.stop.load(SeqCst) == 0 {
         let act = numbers.below(acts.len() as u64) as usize;
         board.doing[me].store(act as u32, SeqCst);
@@ -248,22 +262,21 @@ impl Drop for Watched {
     }
 }
 
-fn storm() {
+/// Acts are done, and those who do them killed, also at the fault points with these prefixes.
+pub fn storm(acts: impl FnOnce(&'static Board) -> Vec<Box<dyn Act>>, prefixes: &[&str]) {
     // The held table of this process grows now rather than meanwhile.
     drop((0..100).map(|_| Lock::new().unwrap()).collect::<Vec<_>>());
     let start = usage();
-    let board = board();
-    let acts = all_acts(board);
+    let board: &'static Board = shared();
+    let acts = acts(board);
     let seed = number_from("MP_STORM_SEED", u64::from(std::process::id()));
     println!("    seed {seed}");
-    let arena = ["arena.", "slot.", "fork.", "death.", "wait.", "event.", "permit."];
-    let objects = ["lock.", "rlock.", "semaphore.", "condition.", "flag.", "barrier.", "shared."];
     let mut storm = Storm {
         board,
         acts: &acts,
         crew: Vec::new(),
         numbers: Numbers(seed),
-        points: points(&[arena, objects].concat()),
+        points: points(prefixes),
         kills: 0,
         suicides: 0,
     };

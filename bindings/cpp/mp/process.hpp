@@ -82,6 +82,10 @@ class process : public detail::owner<mp_process, mp_process_free> {
         return code;
     }
 
+    /// A descriptor that is readable when it has ended, for poll and the like; see `mp_process_sentinel`. It is the
+    /// library's.
+    [[nodiscard]] int sentinel() { return detail::descriptor(mp_process_sentinel, native()); }
+
     [[nodiscard]] std::string name() const {
         const char *name = mp_process_name(native());
         return name != nullptr ? name : "";

@@ -3,6 +3,7 @@
 
 mod memory;
 mod owned;
+pub mod queues;
 mod waiting;
 
 use crate::process::Numbers;

@@ -35,11 +35,13 @@ func ArenaOpen(name string, how ArenaHow) (*Arena, Ret) {
 	return (*Arena)(r.ptr), take(r)
 }
 
-// Queue is mp_arena_queue; without makeIt it must be there.
-func (a *Arena) Queue(name string, makeIt bool, maxsize int64) (*Queue, Ret) {
-	r := withName(name, func(text *C.char) C.cmp_ret {
-		return C.cmp_arena_queue(a.c(), text, C.bool(makeIt), C.int64_t(maxsize))
-	})
+// Queue is mp_arena_queue; with nil it must be there.
+func (a *Arena) Queue(name string, how *QueueHow) (*Queue, Ret) {
+	var raw *C.cmp_queue_how
+	if how != nil {
+		raw = how.c()
+	}
+	r := withName(name, func(text *C.char) C.cmp_ret { return C.cmp_arena_queue(a.c(), text, raw) })
 	return (*Queue)(r.ptr), take(r)
 }
 

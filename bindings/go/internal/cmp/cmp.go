@@ -17,6 +17,7 @@ type opaque struct{ _ [0]func() }
 type (
 	Cancel     struct{ opaque }
 	Buffer     struct{ opaque }
+	Reserved   struct{ opaque }
 	Lock       struct{ opaque }
 	RLock      struct{ opaque }
 	Semaphore  struct{ opaque }
@@ -37,6 +38,7 @@ type (
 
 func (p *Cancel) c() *C.mp_cancel         { return (*C.mp_cancel)(unsafe.Pointer(p)) }
 func (p *Buffer) c() *C.mp_buffer         { return (*C.mp_buffer)(unsafe.Pointer(p)) }
+func (p *Reserved) c() *C.mp_reservation  { return (*C.mp_reservation)(unsafe.Pointer(p)) }
 func (p *Lock) c() *C.mp_lock             { return (*C.mp_lock)(unsafe.Pointer(p)) }
 func (p *RLock) c() *C.mp_rlock           { return (*C.mp_rlock)(unsafe.Pointer(p)) }
 func (p *Semaphore) c() *C.mp_semaphore   { return (*C.mp_semaphore)(unsafe.Pointer(p)) }
@@ -86,6 +88,14 @@ const (
 	ErrAuth        = int32(C.MP_ERR_AUTH)
 	ErrSystem      = int32(C.MP_ERR_SYSTEM)
 	ErrInternal    = int32(C.MP_ERR_INTERNAL)
+
+	QueueFIFO     = int32(C.MP_QUEUE_FIFO)
+	QueueLIFO     = int32(C.MP_QUEUE_LIFO)
+	QueuePriority = int32(C.MP_QUEUE_PRIORITY)
+
+	OverflowWait       = int32(C.MP_OVERFLOW_WAIT)
+	OverflowFail       = int32(C.MP_OVERFLOW_FAIL)
+	OverflowDropOldest = int32(C.MP_OVERFLOW_DROP_OLDEST)
 
 	LockRecursive = int32(C.MP_LOCK_RECURSIVE)
 	LockPlain     = int32(C.MP_LOCK_PLAIN)

@@ -35,7 +35,8 @@ func newSlices(common []byte, items [][]byte) *slices {
 	n := len(items) * stride
 	// One byte and one slice more than needed: malloc(0) may be NULL.
 	s := &slices{n: C.size_t(n), data: C.malloc(C.size_t(size + 1))}
-	s.first = (*C.mp_slice)(C.malloc(C.size_t(n+1) * C.size_t(unsafe.Sizeof(C.mp_slice{}))))
+	// Zeroes: where a pointer is stored, the collector looks at what was there, and may not find what was a Go pointer.
+	s.first = (*C.mp_slice)(C.calloc(C.size_t(n+1), C.size_t(unsafe.Sizeof(C.mp_slice{}))))
 	out, room := unsafe.Slice(s.first, n), unsafe.Slice((*byte)(s.data), size+1)
 	take := func(bytes []byte) C.mp_slice {
 		if len(bytes) >= pinFrom {

@@ -1,41 +1,10 @@
 #include "shims.h"
+#include "answer.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "_cgo_export.h"
-
-static char *copy_text(const char *text, mp_status status) {
-    return strdup(text != NULL && *text != '\0' ? text : mp_status_name(status));
-}
-
-static cmp_ret answer(mp_status status) {
-    cmp_ret r = {.status = status};
-    if (MP_FAILED(status))
-        r.text = copy_text(mp_last_error(), status);
-    return r;
-}
-
-static cmp_ret answer_ptr(mp_status status, void *ptr) {
-    cmp_ret r = answer(status);
-    r.ptr = ptr;
-    return r;
-}
-
-static cmp_ret answer_num(mp_status status, uint64_t num) {
-    cmp_ret r = answer(status);
-    r.num = num;
-    return r;
-}
-
-// The thread's blocking calls obey `c` only inside one crossing: the next goroutine on the thread has its own.
-static mp_status obey(mp_cancel *c) { return c == NULL ? MP_OK : mp_cancel_use(c); }
-
-static cmp_ret disobey(mp_cancel *c, cmp_ret r) {
-    if (c != NULL)
-        mp_cancel_use(NULL);
-    return r;
-}
 
 // Runtime.
 
@@ -296,63 +265,6 @@ cmp_ret cmp_shared_memory_open(const char *name) {
 
 cmp_ret cmp_shared_memory_unlink(const char *name) { return answer(mp_shared_memory_unlink(name)); }
 
-// Queue.
-
-static mp_queue_options queue_options(int64_t maxsize) {
-    mp_queue_options o;
-    mp_queue_options_init(&o);
-    o.maxsize = maxsize;
-    return o;
-}
-
-cmp_ret cmp_queue_new(int64_t maxsize) {
-    mp_queue_options o = queue_options(maxsize);
-    mp_queue *out = NULL;
-    mp_status s = mp_queue_new(&o, &out);
-    return answer_ptr(s, out);
-}
-
-cmp_ret cmp_queue_put(mp_queue *q, const void *data, size_t len, int64_t timeout, mp_cancel *c) {
-    mp_status s = obey(c);
-    if (MP_SUCCEEDED(s))
-        s = mp_queue_put(q, data, len, timeout);
-    return disobey(c, answer(s));
-}
-
-// With the bytes of the buffer, if there is one.
-static cmp_ret answer_buffer(mp_cancel *c, mp_status s, mp_buffer *out) {
-    cmp_ret r = disobey(c, answer_ptr(s, out));
-    if (out != NULL) {
-        r.data = mp_buffer_data(out);
-        r.num = mp_buffer_len(out);
-    }
-    return r;
-}
-
-cmp_ret cmp_queue_get(mp_queue *q, int64_t timeout, mp_cancel *c) {
-    mp_buffer *out = NULL;
-    mp_status s = obey(c);
-    if (MP_SUCCEEDED(s))
-        s = mp_queue_get(q, timeout, &out);
-    return answer_buffer(c, s, out);
-}
-
-cmp_ret cmp_queue_get_into(mp_queue *q, void *data, size_t cap, int64_t timeout, mp_cancel *c) {
-    size_t len = 0;
-    mp_status s = obey(c);
-    if (MP_SUCCEEDED(s))
-        s = mp_queue_get_into(q, data, cap, &len, timeout);
-    return disobey(c, answer_num(s, len));
-}
-
-cmp_ret cmp_queue_size(mp_queue *q) {
-    size_t n = 0;
-    mp_status s = mp_queue_size(q, &n);
-    return answer_num(s, n);
-}
-
-cmp_ret cmp_queue_close(mp_queue *q) { return answer(mp_queue_close(q)); }
-
 // Connection.
 
 cmp_ret cmp_pipe(bool duplex, mp_connection **other) {
@@ -408,10 +320,12 @@ cmp_ret cmp_arena_open(const char *name, const cmp_arena_how *how) {
     return answer_ptr(s, out);
 }
 
-cmp_ret cmp_arena_queue(mp_arena *a, const char *name, bool make, int64_t maxsize) {
-    mp_queue_options o = queue_options(maxsize);
+cmp_ret cmp_arena_queue(mp_arena *a, const char *name, const cmp_queue_how *how) {
+    mp_queue_options o;
+    if (how != NULL)
+        o = cmp_queue_options(how);
     mp_queue *out = NULL;
-    mp_status s = mp_arena_queue(a, name, make ? &o : NULL, &out);
+    mp_status s = mp_arena_queue(a, name, how != NULL ? &o : NULL, &out);
     return answer_ptr(s, out);
 }
 
@@ -654,6 +568,15 @@ void cmp_result_items(mp_result *r, mp_slice *out, size_t n) {
         if (MP_FAILED(mp_result_item(r, i, &out[i])))
             out[i] = (mp_slice){.data = NULL, .len = SIZE_MAX};
     }
+}
+
+// Waiting for any of many.
+
+cmp_ret cmp_wait(mp_waitable *items, size_t n, int64_t timeout, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_wait(items, n, timeout);
+    return disobey(c, answer(s));
 }
 
 // Call.

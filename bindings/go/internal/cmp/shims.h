@@ -33,6 +33,20 @@ typedef struct cmp_submit {
     bool progress;
 } cmp_submit;
 
+// How to make a queue.
+typedef struct cmp_queue_how {
+    int64_t maxsize;
+    uint64_t max_bytes;
+    int32_t kind, overflow;
+    bool redeliver;
+} cmp_queue_how;
+
+// A message that was taken out of a queue.
+typedef struct cmp_message {
+    mp_buffer *buffer;
+    mp_slice bytes;
+} cmp_message;
+
 // How to open an arena; zeros are the defaults, but for the user where one is given.
 typedef struct cmp_arena_how {
     uint64_t capacity;
@@ -112,10 +126,25 @@ cmp_ret cmp_shared_memory_create(const char *name, size_t size);
 cmp_ret cmp_shared_memory_open(const char *name);
 cmp_ret cmp_shared_memory_unlink(const char *name);
 
-cmp_ret cmp_queue_new(int64_t maxsize);
+mp_queue_options cmp_queue_options(const cmp_queue_how *how);
+cmp_ret cmp_queue_new(const cmp_queue_how *how);
 cmp_ret cmp_queue_put(mp_queue *q, const void *data, size_t len, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_queue_get(mp_queue *q, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_queue_get_into(mp_queue *q, void *data, size_t cap, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_queue_put_priority(mp_queue *q, int64_t priority, const void *data, size_t len, int64_t timeout,
+                               mp_cancel *c);
+cmp_ret cmp_queue_put_buffer(mp_queue *q, mp_buffer *buffer, int64_t timeout, mp_cancel *c);
+cmp_ret cmp_queue_put_many(mp_queue *q, const mp_slice *messages, size_t n, int64_t timeout, mp_cancel *c);
+// ptr: the messages, num of them, to be given to cmp_messages_free.
+cmp_ret cmp_queue_get_many(mp_queue *q, size_t cap, int64_t timeout, mp_cancel *c);
+void cmp_messages_free(cmp_message *messages, size_t n);
+cmp_ret cmp_queue_reserve(mp_queue *q, size_t len, int64_t timeout, mp_cancel *c); // data: where to write
+cmp_ret cmp_queue_commit(mp_reservation *r);
+cmp_ret cmp_queue_commit_len(mp_reservation *r, size_t len);
+cmp_ret cmp_queue_task_done(mp_queue *q);
+cmp_ret cmp_queue_ack(mp_queue *q, const mp_buffer *buffer);
+cmp_ret cmp_queue_redelivers(mp_queue *q); // num
+cmp_ret cmp_queue_join(mp_queue *q, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_queue_size(mp_queue *q);
 cmp_ret cmp_queue_close(mp_queue *q);
 
@@ -126,7 +155,7 @@ cmp_ret cmp_connection_recv_into(mp_connection *n, void *data, size_t cap, int64
 cmp_ret cmp_connection_poll(mp_connection *n, int64_t timeout, mp_cancel *c);
 
 cmp_ret cmp_arena_open(const char *name, const cmp_arena_how *how);
-cmp_ret cmp_arena_queue(mp_arena *a, const char *name, bool make, int64_t maxsize);
+cmp_ret cmp_arena_queue(mp_arena *a, const char *name, const cmp_queue_how *how); // NULL: it must be there
 cmp_ret cmp_arena_lock(mp_arena *a, const char *name);
 cmp_ret cmp_arena_rlock(mp_arena *a, const char *name);
 cmp_ret cmp_arena_semaphore(mp_arena *a, const char *name, uint32_t value, uint32_t max, bool robust);
@@ -162,6 +191,8 @@ cmp_ret cmp_result_ready(mp_result *r);
 cmp_ret cmp_result_error_at(mp_result *r, size_t i, cmp_failure *failure);
 cmp_ret cmp_result_progress(mp_result *r, size_t *total);
 void cmp_result_items(mp_result *r, mp_slice *out, size_t n); // a failed item's data is NULL, and its len SIZE_MAX
+
+cmp_ret cmp_wait(mp_waitable *items, size_t n, int64_t timeout, mp_cancel *c);
 
 cmp_ret cmp_call_return(mp_call *c, const void *data, size_t len);
 cmp_ret cmp_call_return_buffer(mp_call *c, size_t len);
