@@ -19,6 +19,7 @@ pub struct Buffer {
 /// Where a buffer's message is still on record: in which structure, where in it, and as what.
 #[derive(Clone, Copy, Debug)]
 struct Origin {
+    arena: &'static Arena,
     structure: u64,
     place: u64,
     state: u64,
@@ -108,14 +109,15 @@ impl Buffer {
         Ok(Buffer { home: Home::Arena(block), length: length as usize, origin: None })
     }
 
-    /// Notes where the buffer's message is still on record.
-    pub fn set_origin(&mut self, structure: u64, place: u64, state: u64) {
-        self.origin = Some(Origin { structure, place, state });
+    /// Notes where the buffer's message is still on record: the structure is named as nothing else ever is.
+    pub fn set_origin(&mut self, (arena, structure): (&'static Arena, u64), place: u64, state: u64) {
+        self.origin = Some(Origin { arena, structure, place, state });
     }
 
     /// Where the message is on record in this structure, and as what.
-    pub fn origin_in(&self, structure: u64) -> Option<(u64, u64)> {
-        self.origin.filter(|origin| origin.structure == structure).map(|origin| (origin.place, origin.state))
+    pub fn origin_in(&self, (arena, structure): (&'static Arena, u64)) -> Option<(u64, u64)> {
+        let is_it = |origin: &Origin| std::ptr::eq(origin.arena, arena) && origin.structure == structure;
+        self.origin.filter(is_it).map(|origin| (origin.place, origin.state))
     }
 
     /// The block in this arena that holds the bytes, if this process alone has it: from now on a forked child does not

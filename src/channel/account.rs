@@ -78,11 +78,20 @@ impl Record {
     }
 }
 
-/// Where this process's record was found last: in which table, and at which offset. Used under the head's turn.
+/// What a handle knows of its channel. Where this process's record was found last: in which table, and at which offset;
+/// used under the head's turn.
 #[derive(Debug, Default)]
 pub(super) struct Mine {
+    /// The queue's reference, which no later queue in its place has.
+    pub(super) identity: u64,
     table: AtomicU64,
     record: AtomicU64,
+}
+
+impl Mine {
+    pub(super) fn of(queue: BlockRef) -> Mine {
+        Mine { identity: queue.bits(), ..Mine::default() }
+    }
 }
 
 /// The accounts of a queue, for who has the head's turn.

@@ -11,6 +11,7 @@
 
 use super::account::Mine;
 use super::gate::Gate;
+use super::get::is_readable;
 use super::pipe::{self, ConnectionCell, PipeCell};
 use super::port::{Face, Port};
 use super::words::Words;
@@ -137,14 +138,16 @@ impl Connection {
     pub fn poll(&self, deadline: Deadline) -> Result<bool> {
         let inside = self.enter()?;
         let port = inside.receiving()?;
-        if is_readable(port.words) {
+        if is_readable(port.arena, port.words) {
             return Ok(true);
         }
         match await_readable(&port, deadline) {
             Ok(()) if port.is_left() => Err(closed_here()),
             Ok(()) => Ok(true),
             Err(Ended::Cancelled) => Err(port.empty(Ended::Cancelled)),
-            Err(Ended::TimedOut) => Ok(inside.side.glance(inside.arena) && is_readable(port.words)),
+            Err(Ended::TimedOut) => {
+                Ok(inside.side.glance(inside.arena) && is_readable(port.arena, port.words))
+            }
         }
     }
 
@@ -241,10 +244,6 @@ impl<S: std::ops::Deref<Target = Side>> Inside<S> {
     }
 }
 
-fn is_readable(words: &Words) -> bool {
-    words.len() > 0 || words.is_closed()
-}
-
 fn await_readable(port: &Port<'_>, deadline: Deadline) -> std::result::Result<(), Ended> {
     let message = &port.words.events.message;
     let mut waiter =
@@ -255,11 +254,11 @@ fn await_readable(port: &Port<'_>, deadline: Deadline) -> std::result::Result<()
     let mut look = Deadline::after(WATCH);
     let ready = || {
         look = port.look_after_peer(look);
-        (is_readable(port.words) || port.is_left()).then_some(())
+        (is_readable(port.arena, port.words) || port.is_left()).then_some(())
     };
     let waited = event::await_change(&message.word, &mut waiter, ready);
     // It was for a message that others may take.
-    event::pass_on(&message.word, &waiter, || is_readable(port.words));
+    event::pass_on(&message.word, &waiter, || is_readable(port.arena, port.words));
     waited
 }
 
@@ -301,7 +300,7 @@ impl Side {
     }
 
     fn is_ready(&self) -> bool {
-        self.is_left() || is_readable(self.incoming())
+        self.is_left() || is_readable(self.lease.holder().arena(), self.incoming())
     }
 
     fn look_after(&self, arena: &Arena) -> Option<i64> {

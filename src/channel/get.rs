@@ -54,7 +54,8 @@ fn may_come_back(arena: &Arena, words: &Words) -> bool {
 }
 
 /// Whether a get may succeed, or fail for good.
-pub(super) fn is_readable(arena: &Arena, words: &Words) -> bool {
+pub(super) fn is_readable(arena: &'static Arena, words: &'static Words) -> bool {
+    words.mend_store(arena);
     words.len() > 0
         || words.bereft.load(Ordering::Relaxed) != 0
         || words.is_closed() && !may_come_back(arena, words)
@@ -141,7 +142,7 @@ impl Taking<'_> {
         let mut buffer = Buffer::copy_at_any_rate(arena, offset, length as usize)?;
         let state = self.commit();
         if let Place::Store(_, stored) = &self.place {
-            buffer.set_origin(arena.offset_of(self.port.words), u64::from(stored.slot), state);
+            buffer.set_origin((arena, self.port.mine.identity), u64::from(stored.slot), state);
         }
         Ok(buffer)
     }
@@ -342,7 +343,7 @@ impl Port<'_> {
             let text = "only messages of a queue made with `redeliver` are acknowledged";
             return Err(Error::new(Status::Unsupported, text));
         }
-        let Some((slot, state)) = buffer.origin_in(self.arena.offset_of(self.words)) else {
+        let Some((slot, state)) = buffer.origin_in((self.arena, self.mine.identity)) else {
             return Err(Error::invalid("the buffer was not got from this queue"));
         };
         let turn = self.get_turn(Deadline::Never)?;

@@ -4,7 +4,7 @@ use super::account::{Ledger, Mine, Record};
 use super::connection::Side;
 use super::words::{rule, Turn, Words};
 use crate::arena::word::Ended;
-use crate::arena::{Arena, Owner};
+use crate::arena::Arena;
 use crate::error::{Error, Result, Status};
 use crate::sys::clock::Deadline;
 
@@ -42,26 +42,16 @@ impl Port<'_> {
         turn.map_err(|ended| self.empty(ended))
     }
 
-    /// Who died having the head's turn may have left something half told that no sleeper sees, though it is committed:
-    /// whoever waits for it takes the turn, and so mends it.
+    /// Looks by a system call whether who has the head's turn has died, and mends what it was at.
     #[cold]
     pub(super) fn look_after_turn(&self) {
-        self.mend_if(|owner| owner != self.arena.me() && self.arena.investigate(owner));
+        self.words.mend_if(self.arena, |owner| owner != self.arena.me() && self.arena.investigate(owner));
     }
 
     /// How many messages there are.
     pub(super) fn size(&self) -> usize {
-        if self.words.is(rule::STORE) {
-            self.mend_if(|owner| self.arena.is_dead(owner));
-        }
+        self.words.mend_store(self.arena);
         self.words.len() as usize
-    }
-
-    fn mend_if(&self, is_dead: impl FnOnce(Owner) -> bool) {
-        let head = &self.words.head;
-        if head.is_bereaved(is_dead) {
-            drop(self.words.turn(self.arena, head, Deadline::Now));
-        }
     }
 
     /// The accounts, for who has the head's turn.

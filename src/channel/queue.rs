@@ -98,7 +98,8 @@ impl Queue {
     }
 
     fn of(cell: Holder<QueueCell>) -> Queue {
-        Queue { messages: Descriptor::default(), room: Descriptor::default(), cell, mine: Mine::default() }
+        let mine = Mine::of(cell.reference());
+        Queue { messages: Descriptor::default(), room: Descriptor::default(), cell, mine }
     }
 
     /// One more handle of the same queue.

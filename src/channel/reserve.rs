@@ -43,6 +43,8 @@ impl Queue {
             Some(number) => number,
             None => port.await_room(length as u64, deadline, attempt)?,
         };
+        // It may have been the last room there was.
+        port.words.events.room.watchers.ring_after_exchange(port.arena);
         Ok(reservation(Some(number)))
     }
 }

@@ -56,12 +56,14 @@ fn reserved(arena: &'static Arena, words: &Words) -> Load {
 fn investigate(arena: &'static Arena, words: &Words) -> bool {
     let owners = table(arena, words).iter().map(|record| record.owner.load(Ordering::Acquire));
     let others = owners.filter(|owner| *owner != 0 && *owner != arena.me().bits());
+    // All of them: who is not looked at keeps its room.
     others.filter(|owner| arena.investigate(Owner::of_word(*owner))).count() > 0
 }
 
 /// Whether a message of this length may be put, or fail for good, as far as can be told without a turn. Where messages
 /// are dropped for it, only what is reserved stands in its way.
-pub(super) fn is_writable(arena: &'static Arena, words: &Words, length: u64) -> bool {
+pub(super) fn is_writable(arena: &'static Arena, words: &'static Words, length: u64) -> bool {
+    words.mend_store(arena);
     if words.is_closed() || !words.is(rule::BOUNDED) {
         return true;
     }

@@ -295,6 +295,22 @@ impl Words {
         self.turn_slowly(arena, end, deadline)
     }
 
+    /// Who died having the head's turn may have left something half told that nobody sees without the turn, though it is
+    /// committed: whoever looks takes the turn, and so mends it.
+    pub(super) fn mend_if(&'static self, arena: &'static Arena, is_dead: impl FnOnce(Owner) -> bool) {
+        if self.head.is_bereaved(is_dead) {
+            drop(self.turn(arena, &self.head, Deadline::Now));
+        }
+    }
+
+    /// The same in a store, by what is known. In a ring nothing is told but by the commit itself.
+    #[inline]
+    pub(super) fn mend_store(&'static self, arena: &'static Arena) {
+        if self.is(rule::STORE) {
+            self.mend_if(arena, |owner| arena.is_dead(owner));
+        }
+    }
+
     #[cold]
     fn turn_slowly(
         &'static self,
@@ -340,5 +356,23 @@ impl Event {
     pub(super) fn announce_to_all(&self, arena: &Arena) {
         wait::notify(arena, &self.word, u32::MAX);
         self.watchers.ring(arena);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::channel::{Queue, QueueOptions};
+
+    #[test]
+    fn who_does_not_get_the_turn_leaves_it_to_who_has_it() {
+        let queue = Queue::new(&QueueOptions::default()).unwrap();
+        let (arena, words) = queue.parts();
+        let turn = words.free_turn(arena, &words.head);
+        assert!(turn.is_some());
+        for _ in 0..2 {
+            assert!(words.free_turn(arena, &words.head).is_none());
+        }
+        drop(turn);
+        assert!(words.free_turn(arena, &words.head).is_some());
     }
 }

@@ -101,6 +101,14 @@ static void one_end(void) {
         becomes(room, false);
         CHECK_EQ(i, get_number(queue));
         becomes(room, true);
+        if (i % 10 == 0) {
+            mp_reservation *reservation = NULL;
+            void *data = NULL;
+            CHECK_OK(mp_queue_reserve(queue, 8, 0, &data, &reservation));
+            becomes(room, false);
+            CHECK_OK(mp_queue_abandon(reservation));
+            becomes(room, true);
+        }
     }
     mp_queue_free(queue);
 }

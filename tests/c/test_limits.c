@@ -155,7 +155,18 @@ static void many_objects(void) {
     size_t each = (all_bytes() - before) / LOCKS;
     printf("%zu bytes for each lock\n", each);
     CHECK(each > 64 && each < 256);
+    queues[0] = queue_of(0);
+    before = all_bytes();
+    for (int i = 1; i < QUEUES; i++) {
+        mp_queue_options options = queue_options(i % 3, i % 5);
+        options.redeliver = i % 7 == 0;
+        queues[i] = queue_with(&options);
+    }
+    each = (all_bytes() - before) / QUEUES;
+    printf("%zu bytes for each queue\n", each);
+    CHECK(each > 256 && each < 1024);
     for (int i = 0; i < QUEUES; i++) {
+        mp_queue_free(queues[i]);
         queues[i] = queue_of(0);
         put_number(queues[i], (uint64_t)i);
     }

@@ -46,6 +46,16 @@ static void short_ones(int32_t kind) {
     mp_queue_free(queue);
 }
 
+/* A child shares it, as any buffer. */
+static void check_in_a_child(mp_buffer *buffer, size_t length, uint64_t seed) {
+    pid_t child = fork();
+    if (child == 0) {
+        check_filled(mp_buffer_data(buffer), length, seed);
+        _exit(0);
+    }
+    CHECK_EQ(0, check_wait(child));
+}
+
 /* On failure it is the caller's as before, memory and all. */
 static void failures_keep_it(int32_t kind) {
     static const size_t LENGTHS[] = {5, 3000};
@@ -72,14 +82,8 @@ static void failures_keep_it(int32_t kind) {
         mp_cancel_free(cancel);
         CHECK(mp_buffer_data(buffer) == data);
         check_filled(data, LENGTHS[i], 7);
-        /* A child shares it as ever. */
-        pid_t child = is_leak_check() ? 0 : fork();
-        if (child == 0)
-            check_filled(mp_buffer_data(buffer), LENGTHS[i], 7);
-        if (child == 0 && !is_leak_check())
-            _exit(0);
-        if (child != 0)
-            CHECK_EQ(0, check_wait(child));
+        if (!is_leak_check())
+            check_in_a_child(buffer, LENGTHS[i], 7);
         expect_text(queue, "full");
         CHECK_OK(mp_queue_close(queue));
         CHECK_STATUS(MP_ERR_CLOSED, mp_queue_put_buffer(queue, buffer, MP_FOREVER));

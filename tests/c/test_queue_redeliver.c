@@ -1,4 +1,4 @@
-/* Queues that redeliver: what is acknowledged, what comes back and where to. */
+/* Queues that redeliver: what is acknowledged, what comes back and where to. check: leaks */
 #include "process.h"
 #include "queue.h"
 
@@ -68,7 +68,8 @@ static void acknowledging(int32_t kind) {
     CHECK_STATUS(MP_ERR_STATE, mp_queue_ack(queue, buffer));
     CHECK_EQ(5, number_of(buffer));
     mp_buffer_free(buffer);
-    CHECK_STATUS(MP_ERR_INVALID, mp_queue_ack(queue, buffer));
+    if (!is_leak_check())
+        CHECK_STATUS(MP_ERR_INVALID, mp_queue_ack(queue, buffer));
     /* Into the caller's memory nothing is taken that could be acknowledged. */
     put_number(queue, 6);
     CHECK_STATUS(MP_ERR_UNSUPPORTED, mp_queue_get_into(queue, &number, sizeof number, &length, MP_FOREVER));
@@ -96,6 +97,22 @@ static void acknowledging(int32_t kind) {
     mp_queue_free(queue);
     mp_queue_free(other);
     mp_queue_free(plain);
+}
+
+/* A buffer of a queue that has gone is foreign to the one that has come to lie in its place. */
+static void of_another_time(int32_t kind) {
+    mp_queue *queue = of_kind(kind);
+    put_number(queue, 1);
+    mp_buffer *old = get_buffer(queue, 0);
+    mp_queue_free(queue);
+    queue = of_kind(kind);
+    put_number(queue, 1);
+    mp_buffer *new = get_buffer(queue, 0);
+    CHECK_STATUS(MP_ERR_INVALID, mp_queue_ack(queue, old));
+    CHECK_OK(mp_queue_ack(queue, new));
+    mp_buffer_free(old);
+    mp_buffer_free(new);
+    mp_queue_free(queue);
 }
 
 /* task_done, before or after the acknowledgement, changes nothing. */
@@ -372,7 +389,10 @@ int main(int argc, char **argv) {
     check_watchdog(110);
     for (int i = 0; i < 3; i++) {
         acknowledging(KINDS[i]);
+        of_another_time(KINDS[i]);
         task_done_as_well(KINDS[i]);
+        if (is_leak_check())
+            continue;
         freed_is_not_acknowledged(KINDS[i]);
         they_come_back_in_their_place(KINDS[i]);
         long_ones_come_back(KINDS[i]);
@@ -382,6 +402,8 @@ int main(int argc, char **argv) {
         closed_with_some_elsewhere(KINDS[i]);
         bounded(KINDS[i]);
     }
+    if (is_leak_check())
+        return 0;
     in_a_queue_that_is_never_empty(MP_QUEUE_FIFO);
     in_a_queue_that_is_never_empty(MP_QUEUE_PRIORITY);
     a_worker_ends(MP_START_FORK);

@@ -26,6 +26,7 @@ mod pool_faults;
 mod pool_storm;
 mod pools;
 mod process;
+mod queue_crowd;
 mod queue_kinds;
 mod queue_storm;
 mod queue_strangers;

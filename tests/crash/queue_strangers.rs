@@ -22,6 +22,7 @@ pub fn cases() -> Vec<Case> {
         case("room comes back to who only tries", room_for_a_try),
         case("who died when its put was committed has put", committed_put),
         case("who died when its get was committed has made room", committed_get),
+        case("what was committed is seen by who does not take it", told),
         case("a holder of a queue that was never used", never_used),
         case("told to be done, and not acknowledged", done_too_early),
         case("a stopped taker, and a join that has no time", stopped),
@@ -48,6 +49,20 @@ fn stranger(work: impl FnOnce()) -> Child {
 
 fn ended(child: &Child) -> bool {
     state_of(child.pid) == Some('Z')
+}
+
+/// Who sleeps on many things at once looks no more than this, and when it is told to.
+fn told() {
+    for point in ["queue.store:committed", "queue.store:entered"] {
+        let (kind, start) = (of("lifo"), usage());
+        let queue = kind.queue();
+        let dead = fallen(point, || assert!(kind.put(&queue, 6, soon())));
+        assert!(!queue.is_readable());
+        Arena::get().unwrap().sweep();
+        assert!(queue.is_readable());
+        assert_eq!(queue.size().unwrap(), 1);
+        over(kind, queue, &[dead], start);
+    }
 }
 
 /// Dies at a fault point, and stays as it is.

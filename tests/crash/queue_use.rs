@@ -41,6 +41,7 @@ pub fn cases(kills: Kills) -> Vec<Case> {
             },
         ));
     }
+    cases.push(Case::new("queue: who comes before the dead are settled", unsettled));
     cases.push(Case::new("queue: chains of a user, its heir, and the heir's heir", chains).within(120));
     cases.into_iter().map(|case| case.within(120)).collect()
 }
@@ -243,6 +244,48 @@ fn mending(kind: Kind, spec: &str) -> bool {
         is_back_at(start);
     }
     killed
+}
+
+/// A user and its settler have died, so what the user held is in doubt; who comes next does not move on before it is not.
+fn unsettled() {
+    let places = [
+        "queue.put:written",
+        "queue.put:committed",
+        "queue.store:written",
+        "queue.store:committed",
+        "queue.get:noted",
+        "queue.get:copied",
+        "queue.get:committed",
+        "queue.ack:noted",
+        "queue.ack:ended",
+        "queue.drop:noted",
+        "queue.drop:dropped",
+        "queue.grow:prepared",
+        "queue.grow:exchanged",
+    ];
+    let (mut trials, deaths) = (0u32, Words::new());
+    for (place, kind) in places.iter().flat_map(|place| kinds().into_iter().map(move |kind| (place, kind))) {
+        for n in 1..=4 {
+            let settler = ["death.declare:declared", "death.settle:claimed"][n % 2];
+            let survivor = fork(|| {
+                let start = usage();
+                let (queue, book) = (kind.queue(), Book::new());
+                let work = || use_in_every_way(kind, &queue, book);
+                let killed = was_killed(&victim(&format!("kill@{place}#{n}"), work));
+                victim(&format!("kill@{settler}"), || Arena::get().unwrap().sweep()).was_killed();
+                if killed {
+                    deaths.add(0, 1);
+                    is_whole(&kind, &queue, book);
+                    drop(queue);
+                    is_back_at(start);
+                }
+            });
+            assert_eq!(survivor.wait(), Exit::Code(0), "{} {place}#{n}", kind.name);
+            trials += 1;
+        }
+    }
+    println!("    {trials} trials, {} deaths", deaths.get(0));
+    assert!(deaths.get(0) > trials / 3);
 }
 
 /// Three deaths in a row: who uses the queue, who settles it and takes the turn over, and who does so after that one.

@@ -6,7 +6,7 @@ use crate::faults::{is_back_at, usage, victim, was_killed};
 use crate::kills::{Kills, Pace};
 use crate::process::{fork, state_of, wait_until, Child, Words};
 use crate::woken::next_one_gets_it;
-use crate::{queue_strangers, queue_use, queue_waits, queue_woken, Case};
+use crate::{queue_crowd, queue_strangers, queue_use, queue_waits, queue_woken, Case};
 use mp::arena::Arena;
 use mp::channel::{Queue, QueueOptions};
 use mp::error::Status;
@@ -37,6 +37,7 @@ pub fn cases() -> Vec<Case> {
     ];
     cases.extend(queue_use::cases(kills));
     cases.extend(queue_waits::cases(kills));
+    cases.extend(queue_crowd::cases(kills));
     cases.extend(queue_strangers::cases());
     cases.extend(queue_woken::cases());
     cases.push(Case::new("queue: every point has killed", move || kills.all_points_reached("")));
