@@ -133,6 +133,22 @@ func TestPipeCloseAndCancelEndWaits(t *testing.T) {
 	want(t, <-ended, context.Canceled)
 }
 
+func TestPipeAmongOthers(t *testing.T) {
+	ctx := watchdog(t)
+	a, b := pipeOf(t, true)
+	in, out := pipeOf(t, false)
+	both := []mp.Waitable{a, in}
+	ok(t, out.Send(ctx, nil))
+	ready(t, both, in)
+	ok(t, b.Close())
+	ready(t, both, a, in)
+	_, err := mp.Wait(ctx, out)
+	want(t, err, mp.ErrUnsupported)
+	ok(t, a.Close())
+	_, err = mp.Wait(ctx, both...)
+	want(t, err, mp.ErrClosed)
+}
+
 func TestPipeBetweenProcesses(t *testing.T) {
 	ctx := watchdog(t)
 	a, b := pipeOf(t, true)

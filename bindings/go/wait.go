@@ -7,8 +7,9 @@ import (
 	"libmp.dev/mp/internal/cmp"
 )
 
-// Waitable is what Wait waits for: a *Queue with a message, or shut down; an *Event that is set; a *Semaphore with a
-// permit; the end of a *Process; a *Result that is ready; an FD with something to read.
+// Waitable is what Wait waits for: a *Queue with a message, or shut down; a *Connection with a message, or whose other
+// end has gone; an *Event that is set; a *Semaphore with a permit; the end of a *Process; a *Result that is ready; an FD
+// with something to read.
 type Waitable interface {
 	// lend gives what C takes, valid until the function is called; close then fires c, which may be nil.
 	lend(c *cmp.Cancel) (cmp.Waitable, func(), error)
@@ -23,6 +24,10 @@ func (fd FD) lend(*cmp.Cancel) (cmp.Waitable, func(), error) {
 
 func (q *Queue) lend(c *cmp.Cancel) (cmp.Waitable, func(), error) {
 	return lend(q.h, c, (*cmp.Queue).Waitable)
+}
+
+func (c *Connection) lend(cancel *cmp.Cancel) (cmp.Waitable, func(), error) {
+	return lend(c.h, cancel, (*cmp.Connection).Waitable)
 }
 
 func (e *Event) lend(c *cmp.Cancel) (cmp.Waitable, func(), error) {

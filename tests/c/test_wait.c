@@ -115,7 +115,6 @@ static void mistakes(void) {
         refused(MP_ERR_INVALID, of(kinds[i], &lock), "libmp did not make it");
     }
     refused(MP_ERR_STATE, of(MP_WAIT_PROCESS, process), "not started");
-    refused(MP_ERR_INVALID, of(MP_WAIT_CONNECTION, lock), "mp_connection");
     refused(MP_ERR_INVALID, of(7, lock), "kind is 7");
     refused(MP_ERR_INVALID, of(-1, lock), "kind is -1");
     refused(MP_ERR_INVALID, of_fd(-1), "-1 is no open descriptor");

@@ -4,7 +4,7 @@
 //! sweep the arena has as much in use as before.
 
 use crate::faults::{is_back_at, points, try_one, usage, victim, was_killed};
-use crate::kills::Kills;
+use crate::kills::{Kills, Pace};
 use crate::process::{fork, nap, state_of, wait_until, Child, Words};
 use crate::woken::next_one_gets_it;
 use crate::Case;
@@ -17,10 +17,13 @@ use mp::sys::clock::Deadline;
 const PREFIXES: [&str; 6] =
     ["pipe.", "arena.link:", "queue.put:", "queue.get:", "queue.grow:", "queue.destroy:"];
 
+const PACE: Pace = Pace { all_of: 12, tries: 3, least: 5 };
+
 pub fn cases() -> Vec<Case> {
     let kills = Kills::new(&PREFIXES);
     let case = |name: &str, prefixes: &'static [&'static str], trial: fn(&str) -> bool| {
-        Case::new(format!("pipe: killed {name}"), move || kills.at_every_pass(prefixes, trial)).within(300)
+        Case::new(format!("pipe: killed {name}"), move || kills.at_passes_of(prefixes, PACE, trial))
+            .within(300)
     };
     let end = &["pipe.end:", "pipe.close:", "arena.link:", "arena.refs:", "event."];
     let mut cases = vec![
@@ -43,7 +46,7 @@ pub fn cases() -> Vec<Case> {
         case("while it waits for a message", &["event.", "wait.park:"], waiting),
         case("while it waits for room", &["event.", "wait.park:", "queue.put:"], waiting_for_room),
         Case::new("pipe: killed while it closes both ends, and so is its settler", chains).within(300),
-        Case::new("pipe: every point has killed", move || kills.all_points_reached()),
+        Case::new("pipe: every point has killed", move || kills.all_points_reached("")),
         Case::new("pipe: 300 woken receivers are killed", woken_receivers).within(600),
     ];
     for (way, name) in WAYS.into_iter().enumerate() {

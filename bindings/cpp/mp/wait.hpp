@@ -4,6 +4,7 @@
 #ifndef MP_WAIT_HPP
 #define MP_WAIT_HPP
 
+#include "connection.hpp"
 #include "core.hpp"
 #include "event.hpp"
 #include "process.hpp"
@@ -17,11 +18,13 @@
 
 namespace mp {
 
-/// What `mp::wait` waits for: a queue with a message, or closed; an event that is set; a semaphore with a permit; the
-/// end of a process; a result that is ready; a descriptor that is readable. It refers to the object, which must live.
+/// What `mp::wait` waits for: a queue with a message, or closed; a connection with a message, or whose other end has
+/// gone; an event that is set; a semaphore with a permit; the end of a process; a result that is ready; a descriptor
+/// that is readable. It refers to the object, which must live.
 class waitable {
   public:
     waitable(const queue &q) noexcept : waitable(MP_WAIT_QUEUE, q.native()) {}
+    waitable(const connection &c) noexcept : waitable(MP_WAIT_CONNECTION, c.native()) {}
     waitable(const event &e) noexcept : waitable(MP_WAIT_EVENT, e.native()) {}
     waitable(const semaphore &s) noexcept : waitable(MP_WAIT_SEMAPHORE, s.native()) {}
     waitable(const process &p) noexcept : waitable(MP_WAIT_PROCESS, p.native()) {}

@@ -93,6 +93,18 @@ void ends() {
     CHECK_FAILS(mp::status::end, moved.recv());
 }
 
+void among_others() {
+    auto [a, b] = mp::pipe();
+    mp::queue q;
+    CHECK(mp::wait({a, q}, mp::no_wait).empty());
+    b.send(1);
+    CHECK((mp::wait({q, a}) == std::vector<std::size_t>{1}));
+    CHECK(a.recv<int>() == 1);
+    b.close();
+    q.put(2);
+    CHECK((mp::wait({q, a}) == std::vector<std::size_t>{0, 1}));
+}
+
 /// Answers each line with its length, until the other end goes.
 void lengths(mp::token token) {
     mp::connection c = mp::connection::from_token(token);
@@ -129,6 +141,7 @@ int main(int argc, char **argv) {
     waiting();
     into();
     ends();
+    among_others();
     check::each_start("between processes", between_processes);
     return 0;
 }
