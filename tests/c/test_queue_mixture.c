@@ -1,5 +1,5 @@
 /* Threads and processes that use one queue in all ways at once: nothing is lost, nothing comes twice, and nobody sleeps
- * on beside what it waits for. A lost wake-up costs a second here, of which the watchdog forgives a few. */
+ * on beside what it waits for. A lost wake-up costs up to a second here, of which the watchdog forgives some. */
 #include "queue.h"
 
 #include <pthread.h>
