@@ -1542,10 +1542,12 @@ MP_API mp_status mp_queue_size(const mp_queue *queue, size_t *size);
 /**
  * Tells that one of the messages that were taken is done: whoever joins the queue waits until that was told of all. It
  * is for a message of this process if it has such, else for any. In a queue that redelivers `mp_queue_ack` tells it;
- * there this call, before or after the other, is allowed and changes nothing.
+ * there the same process may call this as well, before or after that: the two count once. A message that was told to be
+ * done, but not acknowledged, is unfinished again when it comes back.
  *
  * *Returns* `MP_OK`; `MP_ERR_OVERFLOW` if no message is unfinished; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`;
- * `MP_ERR_STATE` in a process that has no part in the arena.
+ * `MP_ERR_CANCELLED` while another process is stopped in the middle of a get; `MP_ERR_STATE` in a process that has no
+ * part in the arena.
  */
 MP_API mp_status mp_queue_task_done(mp_queue *queue);
 
@@ -1555,7 +1557,7 @@ MP_API mp_status mp_queue_task_done(mp_queue *queue);
  *
  * *Returns* `MP_OK`; `MP_ERR_UNSUPPORTED` if the queue does not redeliver; `MP_ERR_INVALID` if the buffer was not got
  * from it; `MP_ERR_STATE` if the message was acknowledged before, or went back when its taker died;
- * `MP_ERR_NO_MEMORY`.
+ * `MP_ERR_NO_MEMORY`; `MP_ERR_CANCELLED` while another process is stopped in the middle of a call.
  */
 MP_API mp_status mp_queue_ack(mp_queue *queue, const mp_buffer *buffer);
 
@@ -1668,7 +1670,8 @@ MP_API mp_status mp_queue_reserve(mp_queue *queue, size_t len, int64_t timeout, 
  * Puts the whole message that was reserved.
  *
  * *Returns* `MP_OK`; `MP_ERR_CLOSED` if the queue was closed meanwhile; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` in another
- * process than the one that reserved; `MP_ERR_INVALID`. On failure nothing was put. *Ownership*: the reservation has
+ * process than the one that reserved; `MP_ERR_CANCELLED` while another process is stopped in the middle of a put;
+ * `MP_ERR_INVALID`. On failure nothing was put. *Ownership*: the reservation has
  * ended, whatever this answers.
  */
 MP_API mp_status mp_queue_commit(mp_reservation *reservation);

@@ -284,8 +284,9 @@ impl<'a> Ledger<'a> {
             found = true;
             let count = if redelivers { record.count().min(0) } else { record.count() };
             let done = self.words.head.done.load(Ordering::Relaxed);
-            let most = unfinished(self.words).min(i32::MAX as u32) as i32;
-            self.change(record, 0, done.wrapping_add_signed(count.min(most)), true);
+            // No more than was taken: what was told to be done before it was taken has been counted.
+            let most = self.words.head.position().ordinal().wrapping_sub(done) as i32;
+            self.change(record, 0, done.wrapping_add_signed(count.min(most.max(0))), true);
         }
         found
     }

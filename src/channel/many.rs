@@ -37,12 +37,16 @@ impl Port<'_> {
         let in_runs = !self.words.is(rule::STORE | rule::BYTES | rule::DROP);
         let mut done = 0;
         while done < n {
-            let put = match in_runs {
+            let run = || match in_runs {
                 true => self.put_run(n - done, |i| message(done + i), deadline),
-                false => Ok(0),
+                false => Ok(Some(0)),
             };
+            let put = run().and_then(|put| match put {
+                Some(put) => Ok(put),
+                None => self.await_room(message(done).len() as u64, deadline, run),
+            });
             let put = match put {
-                // The next one is long, needs a larger ring, or room that is not there yet.
+                // The next one is long, or needs a larger ring.
                 Ok(0) => self.put(message(done), 0, deadline).map(|()| 1),
                 put => put,
             };
@@ -54,27 +58,29 @@ impl Port<'_> {
         (done, Ok(()))
     }
 
-    /// Puts as many of the first ones as are short and there is room for at this moment, by one commit.
+    /// Puts as many of the first ones as are short and there is room for at this moment, by one commit; `None` if there
+    /// is no room.
     #[inline(always)]
     fn put_run<'m>(
         &self,
         n: usize,
         message: impl Fn(usize) -> &'m [u8],
         deadline: Deadline,
-    ) -> Result<usize> {
+    ) -> Result<Option<usize>> {
         let words = self.words;
         let turn = self.put_turn(deadline)?;
         if words.is_closed() {
             return Err(self.closed());
         }
-        let Ok(ring) = self.ring() else { return Ok(0) };
+        let Ok(ring) = self.ring() else { return Ok(Some(0)) };
         let put = words.put_run(ring, n, |tail, head| self.places_at(tail, head), message);
+        if put == 0 {
+            return Ok(self.has_room(0).then_some(0));
+        }
         let filled = words.may_be_filled();
         drop(turn);
-        if put > 0 {
-            words.announce_put(self.arena, put as u32, filled);
-        }
-        Ok(put)
+        words.announce_put(self.arena, put as u32, filled);
+        Ok(Some(put))
     }
 
     /// Waits for a message, then takes what is there: at most `most` buffers.
@@ -147,14 +153,22 @@ impl Port<'_> {
         let in_runs = !self.words.is(rule::STORE | rule::BYTES);
         let (mut used, mut n) = (0, 0);
         while n < most {
-            let run = match in_runs {
-                true => self.copy_run(&mut into[used..], most - n, deadline, |number, place, length| {
+            let mut attempt = || {
+                self.copy_run(&mut into[used..], most - n, deadline, |number, place, length| {
                     tell(n + number, used + place, length);
-                }),
+                })
+            };
+            let run = match in_runs {
+                true => match attempt() {
+                    Ok(Some(run)) => Ok(run),
+                    Ok(None) if n == 0 => self.await_message(deadline, attempt),
+                    Ok(None) => break,
+                    Err(error) => Err(error),
+                },
                 false => Ok(Run::default()),
             };
             match run {
-                // There is none, or it is long, or does not fit.
+                // It is long, or does not fit.
                 Ok(Run { copied: 0, .. }) => {
                     let until = if n == 0 { deadline } else { Deadline::Now };
                     match self.get_into(&mut into[used..], until) {
@@ -180,7 +194,7 @@ impl Port<'_> {
         Ok((n, None))
     }
 
-    /// Copies the short messages that are there, as far as they fit, by one commit.
+    /// Copies the short messages that are there, as far as they fit, by one commit; `None` if there is none at all.
     #[inline(always)]
     fn copy_run(
         &self,
@@ -188,9 +202,9 @@ impl Port<'_> {
         most: usize,
         deadline: Deadline,
         mut tell: impl FnMut(usize, usize, usize),
-    ) -> Result<Run> {
+    ) -> Result<Option<Run>> {
         let turn = self.get_turn(deadline)?;
-        let Some(head) = self.next_in_ring()? else { return Ok(Run::default()) };
+        let Some(head) = self.next_in_ring()? else { return Ok(None) };
         let end = self.words.head.look(&self.words.tail);
         let record = self.record(&turn)?;
         let (mut used, mut number, mut full) = (0, 0, false);
@@ -210,7 +224,7 @@ impl Port<'_> {
         if n > 0 {
             self.words.announce_get(self.arena, n as u32, drained);
         }
-        Ok(Run { copied: n, bytes: used, more: !full && next != end })
+        Ok(Some(Run { copied: n, bytes: used, more: !full && next != end }))
     }
 
     /// Commits that `n` messages were taken from the ring, those between the two positions.

@@ -212,7 +212,8 @@ pub unsafe extern "C" fn mp_queue_reserve(
 /// Puts the whole message that was reserved.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_CLOSED` if the queue was closed meanwhile; `MP_ERR_NO_MEMORY`; `MP_ERR_STATE` in another
-/// process than the one that reserved; `MP_ERR_INVALID`. On failure nothing was put. *Ownership*: the reservation has
+/// process than the one that reserved; `MP_ERR_CANCELLED` while another process is stopped in the middle of a put;
+/// `MP_ERR_INVALID`. On failure nothing was put. *Ownership*: the reservation has
 /// ended, whatever this answers.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_queue_commit(reservation: *mut mp_reservation) -> mp_status {

@@ -266,10 +266,12 @@ pub unsafe extern "C" fn mp_queue_size(queue: *const mp_queue, size: *mut usize)
 
 /// Tells that one of the messages that were taken is done: whoever joins the queue waits until that was told of all. It
 /// is for a message of this process if it has such, else for any. In a queue that redelivers `mp_queue_ack` tells it;
-/// there this call, before or after the other, is allowed and changes nothing.
+/// there the same process may call this as well, before or after that: the two count once. A message that was told to be
+/// done, but not acknowledged, is unfinished again when it comes back.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_OVERFLOW` if no message is unfinished; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID`;
-/// `MP_ERR_STATE` in a process that has no part in the arena.
+/// `MP_ERR_CANCELLED` while another process is stopped in the middle of a get; `MP_ERR_STATE` in a process that has no
+/// part in the arena.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_queue_task_done(queue: *mut mp_queue) -> mp_status {
     // SAFETY: the handle is not freed meanwhile.
@@ -281,7 +283,7 @@ pub unsafe extern "C" fn mp_queue_task_done(queue: *mut mp_queue) -> mp_status {
 ///
 /// *Returns* `MP_OK`; `MP_ERR_UNSUPPORTED` if the queue does not redeliver; `MP_ERR_INVALID` if the buffer was not got
 /// from it; `MP_ERR_STATE` if the message was acknowledged before, or went back when its taker died;
-/// `MP_ERR_NO_MEMORY`.
+/// `MP_ERR_NO_MEMORY`; `MP_ERR_CANCELLED` while another process is stopped in the middle of a call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_queue_ack(queue: *mut mp_queue, buffer: *const mp_buffer) -> mp_status {
     guard(|| {

@@ -282,6 +282,26 @@ static void cancelled(void) {
     mp_queue_free(queue);
 }
 
+/* What was told to be done before anybody took it is not counted again for a taker that dies. */
+static void told_too_early(int32_t kind) {
+    mp_queue *queue = of_kind(kind, false);
+    put_number(queue, 1);
+    put_number(queue, 2);
+    CHECK_OK(mp_queue_task_done(queue));
+    pid_t child = fork();
+    if (child == 0) {
+        get_number(queue);
+        _exit(0);
+    }
+    CHECK_EQ(0, check_wait(child));
+    CHECK_STATUS(MP_ERR_TIMEOUT, mp_queue_join(queue, 200000000));
+    get_number(queue);
+    CHECK_STATUS(MP_ERR_TIMEOUT, mp_queue_join(queue, 0));
+    CHECK_OK(mp_queue_task_done(queue));
+    CHECK_OK(mp_queue_join(queue, MP_FOREVER));
+    mp_queue_free(queue);
+}
+
 int main(int argc, char **argv) {
     CHECK_OK(mp_main_init(argc, argv));
     check_begin();
@@ -293,6 +313,7 @@ int main(int argc, char **argv) {
             continue;
         counting(KINDS[i]);
         told_for_another(KINDS[i]);
+        told_too_early(KINDS[i]);
         join_with_dead_takers(KINDS[i]);
         a_death_ends_the_join(KINDS[i]);
     }

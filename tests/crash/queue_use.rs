@@ -293,9 +293,9 @@ fn chains() {
     let (places, heirs) = (points(&["queue."]), points(&["queue.", "death.", "lock.bereave"]));
     let (mut trials, deaths, all) = (0u32, Words::new(), kinds());
     for (i, first) in places.iter().enumerate() {
-        // Every other pair, so that each place meets each kind.
-        for (k, second) in heirs.iter().enumerate().filter(|(k, _)| (i + k) % 2 == 0) {
-            let kind = all[(i + k) / 2 % all.len()];
+        // Every third pair, so that each place meets each kind.
+        for (k, second) in heirs.iter().enumerate().filter(|(k, _)| (i + k) % 3 == 0) {
+            let kind = all[(i + k) / 3 % all.len()];
             let third = &heirs[(i * 7 + k * 3) % heirs.len()];
             let specs =
                 [format!("kill@{first}#{}", 1 + k % 3), format!("kill@{second}"), format!("kill@{third}")];

@@ -2,13 +2,13 @@
 //! hands; where messages come back, none is lost.
 
 use super::{wait_of_some_length, Act};
-use crate::process::Numbers;
+use crate::process::{wait_until, Numbers};
 use crate::queue_kinds::Kind;
 use crate::sync_storm::{me, CREW};
 use mp::arena::Buffer;
 use mp::channel::{Queue, QueueKind};
 use mp::error::{Error, Status};
-use mp::sys::clock::{Deadline, FOREVER};
+use mp::sys::clock::Deadline;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicU8, Ordering::SeqCst};
@@ -220,10 +220,11 @@ impl Act for QueueAct {
     fn check(&self, _kills: u32) {
         let tally = self.tally;
         let mut numbers = Numbers(2);
-        while self.queue.size().unwrap() > 0 || self.kind.options.redeliver && !self.is_joined() {
+        wait_until("all is taken and done, or comes back", || {
             self.take(&mut numbers, Deadline::Now);
-        }
-        self.queue.join(Deadline::after(FOREVER)).unwrap();
+            let joined = self.queue.join(Deadline::Now).is_ok();
+            self.queue.size().unwrap() == 0 && joined
+        });
         let called: u32 = tally.calls.iter().map(|call| call.load(SeqCst)).sum();
         let may = called + tally.forgiven.load(SeqCst);
         let all = tally.next.load(SeqCst);
@@ -234,11 +235,5 @@ impl Act for QueueAct {
         let most = if self.kind.options.redeliver { 0 } else { may as usize };
         assert!(self.kind.drops() || lost <= most);
         assert!(all > 100);
-    }
-}
-
-impl QueueAct {
-    fn is_joined(&self) -> bool {
-        self.queue.join(Deadline::Now).is_ok()
     }
 }
