@@ -59,22 +59,40 @@ func sender(data []byte) blocking[cmp.Connection] {
 // Recv receives the next message, waiting for one.
 func (c *Connection) Recv(ctx context.Context) ([]byte, error) {
 	defer runtime.KeepAlive(c)
-	var m message
-	_, err := c.h.forever(ctx, m.recv)
-	return m.copy(), err
+	return c.recv(ctx, cmp.Forever)
 }
 
 // TryRecv is Recv with a timeout; when it runs out, ErrTimeout.
 func (c *Connection) TryRecv(timeout time.Duration) ([]byte, error) {
 	defer runtime.KeepAlive(c)
-	var m message
-	_, err := c.h.try(timeout, m.recv)
-	return m.copy(), err
+	return c.recv(context.Background(), int64(timeout))
 }
 
-func (m *message) recv(p *cmp.Connection, timeout int64, c *cmp.Cancel) (ret cmp.Ret) {
-	m.buffer, m.bytes, ret = p.Recv(timeout, c)
-	return ret
+func (c *Connection) recv(ctx context.Context, timeout int64) ([]byte, error) {
+	m, err := c.take(ctx, timeout)
+	if err != nil {
+		return nil, err
+	}
+	defer m.buffer.Free()
+	return append([]byte{}, m.bytes...), nil
+}
+
+// RecvBuffer is Recv without a copy: the message stays in shared memory until the buffer is closed.
+func (c *Connection) RecvBuffer(ctx context.Context) (*Buffer, error) {
+	defer runtime.KeepAlive(c)
+	m, err := c.take(ctx, cmp.Forever)
+	if err != nil {
+		return nil, err
+	}
+	return own(m.buffer, cmp.Ret{}, (*cmp.Buffer).Free, func(h *handle[cmp.Buffer]) *Buffer { return &Buffer{h, m.bytes} })
+}
+
+func (c *Connection) take(ctx context.Context, timeout int64) (m message, err error) {
+	_, err = c.h.wait(ctx, timeout, func(p *cmp.Connection, timeout int64, c *cmp.Cancel) (ret cmp.Ret) {
+		m.buffer, m.bytes, ret = p.Recv(timeout, c)
+		return ret
+	})
+	return m, err
 }
 
 // RecvInto receives a message into the caller's memory and answers its length. One that does not fit stays the next

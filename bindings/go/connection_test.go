@@ -67,6 +67,12 @@ func TestPipe(t *testing.T) {
 	if got := must[[]byte](t)(b.TryRecv(0)); got == nil || len(got) != 0 {
 		t.Fatalf("not an empty message: %v", got)
 	}
+	ok(t, b.Send(ctx, []byte("shared")))
+	buffer := must[*mp.Buffer](t)(a.RecvBuffer(ctx))
+	if string(buffer.Bytes()) != "shared" {
+		t.Fatalf("got %q", buffer.Bytes())
+	}
+	ok(t, buffer.Close())
 	ok(t, b.Send(ctx, []byte("hello")))
 	room := make([]byte, 5)
 	n, err := a.RecvInto(ctx, room[:3])

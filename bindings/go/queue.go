@@ -145,7 +145,7 @@ func (q *Queue) GetBuffer(ctx context.Context) (*Buffer, error) {
 	return own(m.buffer, cmp.Ret{}, (*cmp.Buffer).Free, func(h *handle[cmp.Buffer]) *Buffer { return &Buffer{h, m.bytes} })
 }
 
-// message is what was taken out of a queue.
+// message is what was taken out of a queue or a connection.
 type message struct {
 	buffer *cmp.Buffer
 	bytes  []byte

@@ -36,13 +36,6 @@ func exclaim(c *mp.Call) error {
 	}
 }
 
-func newQueue(t *testing.T) *mp.Queue {
-	t.Helper()
-	q := must[*mp.Queue](t)(mp.NewQueue(mp.QueueOptions{}))
-	t.Cleanup(func() { q.Close() })
-	return q
-}
-
 // ready waits, and wants exactly these.
 func ready(t *testing.T, items []mp.Waitable, wanted ...mp.Waitable) {
 	t.Helper()
@@ -53,7 +46,7 @@ func ready(t *testing.T, items []mp.Waitable, wanted ...mp.Waitable) {
 
 func TestWait(t *testing.T) {
 	ctx := watchdog(t)
-	q, e := newQueue(t), newEvent(t)
+	q, e := newQueue(t, mp.QueueOptions{}), newEvent(t)
 	s := must[*mp.Semaphore](t)(mp.NewSemaphore(0, mp.SemaphoreOptions{}))
 	defer s.Close()
 	r, w, err := os.Pipe()
@@ -89,7 +82,7 @@ func TestWait(t *testing.T) {
 
 func TestWaitMistakes(t *testing.T) {
 	ctx := watchdog(t)
-	q, e := newQueue(t), newEvent(t)
+	q, e := newQueue(t, mp.QueueOptions{}), newEvent(t)
 	for _, bad := range [][]mp.Waitable{{}, {e, nil}, {e, mp.FD(-1)}, {e, &mp.Queue{}}} {
 		_, err := mp.Wait(ctx, bad...)
 		want(t, err, mp.ErrInvalid)
@@ -108,7 +101,7 @@ func TestWaitMistakes(t *testing.T) {
 
 func TestWaitBetweenProcesses(t *testing.T) {
 	ctx := watchdog(t)
-	in, out := newQueue(t), newQueue(t)
+	in, out := newQueue(t, mp.QueueOptions{}), newQueue(t, mp.QueueOptions{})
 	inToken, outToken := must[mp.Token](t)(in.Token()), must[mp.Token](t)(out.Token())
 	p := start(t, "exclaim", inToken[:], outToken[:])
 	for range 20 {

@@ -21,7 +21,9 @@ func WaitableFD(fd int32) Waitable {
 func (q *Queue) Waitable() Waitable { return waitable(C.MP_WAIT_QUEUE, unsafe.Pointer(q.c())) }
 
 // Waitable is an MP_WAIT_CONNECTION.
-func (n *Connection) Waitable() Waitable { return waitable(C.MP_WAIT_CONNECTION, unsafe.Pointer(n.c())) }
+func (n *Connection) Waitable() Waitable {
+	return waitable(C.MP_WAIT_CONNECTION, unsafe.Pointer(n.c()))
+}
 
 // Waitable is an MP_WAIT_EVENT.
 func (e *Event) Waitable() Waitable { return waitable(C.MP_WAIT_EVENT, unsafe.Pointer(e.c())) }
