@@ -359,18 +359,6 @@ impl Arena {
         unsafe { std::ptr::copy(self.map.base().add(offset as usize), bytes.as_mut_ptr(), bytes.len()) };
     }
 
-    /// The cache line at `offset` will be written soon.
-    #[inline(always)]
-    pub fn expect_write(&self, offset: u64) {
-        crate::sys::prim::expect_write(self.map.base().wrapping_add(offset as usize));
-    }
-
-    /// The cache line at `offset` will be read soon.
-    #[inline(always)]
-    pub fn expect_read(&self, offset: u64) {
-        crate::sys::prim::expect_read(self.map.base().wrapping_add(offset as usize));
-    }
-
     /// Asks for huge pages behind a range of whole ones, as far as the system has them.
     pub fn prefer_huge_pages(&self, offset: u64, length: u64) {
         self.map.prefer_huge_pages(offset as usize, length as usize);

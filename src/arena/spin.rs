@@ -29,7 +29,7 @@ pub(super) const PACE: u32 = 70;
 pub(super) const LOCK_PACE: u32 = 270;
 /// For streams: the more gathers between two looks, the faster it flows; but of what comes one by one, as answers do,
 /// each is waited for. So a stream has levels, each of twice the pace of the one before.
-const STREAM_LEVELS: u32 = 3;
+const STREAM_LEVELS: u32 = 5;
 
 /// What is between two looks at a stream of this level, in nanoseconds.
 pub(super) fn stream_pace(level: u32) -> u32 {

@@ -302,11 +302,11 @@ impl Port<'_> {
             if self.is_left() {
                 return Err(closed_here());
             }
-            let taken = attempt()?;
-            if taken.is_some() {
-                learn_gathering(&words.events.flow[0], !words.is_empty());
+            let gathered = words.len();
+            if gathered > 0 {
+                learn_gathering(&words.events.flow[0], gathered > 1);
             }
-            Ok(taken)
+            attempt()
         };
         let more = || is_readable(arena, words);
         message.attempt_when(&mut waiter, ready, attempt, more, |ended| self.empty(ended))

@@ -22,10 +22,6 @@ pub trait Memory: Copy {
     fn write(self, at: u64, bytes: &[u8]);
     /// Copies so many bytes from one block to another.
     fn copy(self, from: u64, to: u64, length: u64);
-    /// The cache line at this offset will be written soon.
-    fn expect_write(self, at: u64);
-    /// The cache line at this offset will be read soon.
-    fn expect_read(self, at: u64);
 }
 
 #[cfg(not(loom))]
@@ -61,15 +57,5 @@ impl Memory for &Arena {
 
     fn copy(self, from: u64, to: u64, length: u64) {
         Arena::write(self, to, self.read(from, length));
-    }
-
-    #[inline(always)]
-    fn expect_write(self, at: u64) {
-        Arena::expect_write(self, at);
-    }
-
-    #[inline(always)]
-    fn expect_read(self, at: u64) {
-        Arena::expect_read(self, at);
     }
 }

@@ -167,11 +167,11 @@ impl Port<'_> {
             if self.is_left() {
                 return Err(closed_here());
             }
-            let made = attempt()?;
-            if made.is_some() {
-                learn_gathering(&words.events.flow[1], is_writable(arena, words, length));
+            let places = words.bound.load(Ordering::Relaxed).saturating_sub(words.len());
+            if places > 0 {
+                learn_gathering(&words.events.flow[1], places > 1);
             }
-            Ok(made)
+            attempt()
         };
         let more = || is_writable(arena, words, 0);
         room.attempt_when(&mut waiter, ready, attempt, more, |ended| self.full(ended))
@@ -253,14 +253,20 @@ impl Port<'_> {
     #[cold]
     fn grow(
         &self,
-        old: Option<Ring<'_>>,
+        old: Option<Ring<'static>>,
         tail: Position,
         body: Body<'_>,
         deadline: Deadline,
     ) -> Result<Ring<'static>> {
         let words = self.words;
         let units = Ring::units_for(old, words.head.position(), tail, body)?;
-        let block = self.arena.allocate(Ring::block_bytes(units), false)?;
+        let block = match self.arena.allocate(Ring::block_bytes(units), false) {
+            Ok(block) => block,
+            Err(error) => {
+                let holds = |ring: &Ring<'_>| ring.fits_at_all(words.head.position(), tail, body);
+                return old.filter(holds).ok_or(error);
+            }
+        };
         let ring = Ring::make(self.arena, block.reference(), units);
         let turn = words.turn(self.arena, &words.head, deadline);
         let head = turn.map_err(|ended| self.full(ended))?;

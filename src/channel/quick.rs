@@ -1,9 +1,7 @@
 //! The short way of the commonest calls: a short message into a ring, or out of it, when the turn is free, there is room or
 //! a message, and nothing else is to be done. Whatever is not so is left to the long way, which tells what is wrong.
 //!
-//! What is written is the same, in the same order, as in `put.rs` and `get.rs`; the steps are in `ends.rs`. Cache lines
-//! ahead are asked for early: the exchange that gives a turn back waits until all that was written has its line from the
-//! other processor.
+//! What is written is the same, in the same order, as in `put.rs` and `get.rs`; the steps are in `ends.rs`.
 
 use super::queue::Queue;
 use super::words::{rule, Turn, Words};

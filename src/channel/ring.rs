@@ -17,12 +17,14 @@ use crate::error::{Error, Result};
 /// The bytes of a unit.
 pub const UNIT: u64 = 16;
 const HEAD: u64 = 8;
+/// Rings from one size up to another are filled by half only, then they grow. What is written behind the readers is then
+/// no longer in their nearest cache: twice as fast where both sides are busy, for at most so much memory.
+const ROOMY_FROM: u32 = if cfg!(loom) { u32::MAX } else { 2048 };
+const ROOMY_UNITS: u32 = 16384;
 /// A ring of more units is given up for a smaller one when it is found empty.
-const KEPT_UNITS: u32 = if cfg!(loom) { 2 } else { 4096 };
+const KEPT_UNITS: u32 = if cfg!(loom) { 2 } else { ROOMY_UNITS };
 /// After so many units it is looked whether that is so.
 const STRIDE: u32 = if cfg!(loom) { 1 } else { 1024 };
-/// So many units ahead cache lines are asked for.
-const AHEAD: u32 = 16;
 /// The units of the first ring. Those of a model are few, and soon too few, or too many.
 const FIRST_UNITS: u32 = if cfg!(loom) { 2 } else { 32 };
 const MOST_UNITS: u32 = 1 << 31;
@@ -131,9 +133,19 @@ fn place(ring: u32, tail: u32, units: u32) -> (Option<u32>, u32) {
 }
 
 #[inline(always)]
-fn fits(ring: u32, head: Position, tail: Position, body: Body<'_>) -> bool {
+fn fits(ring: u32, room: u32, head: Position, tail: Position, body: Body<'_>) -> bool {
     let (_, end) = place(ring, tail.unit(), body.units());
-    body.units() <= ring && end.wrapping_sub(head.unit()) <= ring
+    body.units() <= ring && end.wrapping_sub(head.unit()) <= room
+}
+
+/// How many units of a ring are filled before it grows.
+#[inline(always)]
+fn room(ring: u32) -> u32 {
+    if (ROOMY_FROM..ROOMY_UNITS).contains(&ring) {
+        ring / 2
+    } else {
+        ring
+    }
 }
 
 #[cold]
@@ -189,7 +201,12 @@ impl<M: Memory> RingIn<M> {
     /// Whether the message fits between `tail` and `head`.
     #[inline(always)]
     pub fn fits(&self, head: Position, tail: Position, body: Body<'_>) -> bool {
-        fits(self.units, head, tail, body)
+        fits(self.units, room(self.units), head, tail, body)
+    }
+
+    /// The same where the ring can't grow: all of it is filled.
+    pub fn fits_at_all(&self, head: Position, tail: Position, body: Body<'_>) -> bool {
+        fits(self.units, self.units, head, tail, body)
     }
 
     /// How many units a ring must have in which the message fits, beside what lies between the positions.
@@ -199,7 +216,7 @@ impl<M: Memory> RingIn<M> {
         let least = body.units().saturating_mul(2).max(FIRST_UNITS).next_power_of_two();
         let mut units = least.max(doubled);
         // Twice the ring may be too little: the pad before its end takes room as well.
-        while units <= MOST_UNITS && !fits(units, head, tail, body) {
+        while units <= MOST_UNITS && !fits(units, room(units), head, tail, body) {
             units = units.saturating_mul(2);
         }
         if units > MOST_UNITS {
@@ -218,20 +235,6 @@ impl<M: Memory> RingIn<M> {
     #[inline(always)]
     pub fn is_time_to_look(&self, tail: Position, body: Body<'_>) -> bool {
         self.units > KEPT_UNITS && tail.unit() / STRIDE != tail.unit().wrapping_add(body.units()) / STRIDE
-    }
-
-    /// The next messages will be written from `tail` on.
-    #[inline(always)]
-    pub fn expect_writes(&self, tail: Position) {
-        self.memory.expect_write(self.offset(tail.unit().wrapping_add(AHEAD)));
-    }
-
-    /// The next messages will be read from `head` on, where there are some up to `end`.
-    #[inline(always)]
-    pub fn expect_reads(&self, head: Position, end: Position) {
-        if end.unit().wrapping_sub(head.unit()) > AHEAD {
-            self.memory.expect_read(self.offset(head.unit().wrapping_add(AHEAD)));
-        }
     }
 
     #[inline(always)]
@@ -279,7 +282,7 @@ impl<M: Memory> RingIn<M> {
         n: usize,
         message: impl Fn(usize) -> &'m [u8],
     ) -> (usize, Position) {
-        let mut free = self.units.wrapping_sub(tail.unit().wrapping_sub(head.unit()));
+        let mut free = room(self.units).saturating_sub(tail.unit().wrapping_sub(head.unit()));
         let (mut unit, mut done) = (tail.unit(), 0);
         while done < n {
             let bytes = message(done);
@@ -297,7 +300,6 @@ impl<M: Memory> RingIn<M> {
             self.memory.store(at, INLINE | bytes.len() as u64);
             self.memory.write(at + HEAD, bytes);
             unit = unit.wrapping_add(units);
-            self.memory.expect_write(self.offset(unit.wrapping_add(AHEAD)));
             free -= units + pad;
             done += 1;
         }
@@ -337,7 +339,6 @@ impl<M: Memory> RingIn<M> {
                 break;
             }
             unit = at.wrapping_add(units);
-            self.memory.expect_read(self.offset(unit.wrapping_add(AHEAD)));
             done += 1;
         }
         Ok((done, Position::new(head.ordinal().wrapping_add(done as u32), unit)))

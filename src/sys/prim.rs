@@ -96,40 +96,6 @@ pub fn fence_after_exchange() {
     fence(Ordering::SeqCst);
 }
 
-/// Asks for the cache line at this address, to be written. Any address will do.
-#[inline(always)]
-pub fn expect_write(address: *const u8) {
-    // SAFETY: a prefetch reads nothing that a program could see, and does not fault, whatever the address.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        std::arch::x86_64::_mm_prefetch(address.cast(), std::arch::x86_64::_MM_HINT_ET0);
-    }
-    // SAFETY: as above.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        std::arch::asm!("prfm pstl1keep, [{0}]", in(reg) address, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = address;
-}
-
-/// Asks for the cache line at this address, to be read. Any address will do.
-#[inline(always)]
-pub fn expect_read(address: *const u8) {
-    // SAFETY: as in `expect_write`.
-    #[cfg(target_arch = "x86_64")]
-    unsafe {
-        std::arch::x86_64::_mm_prefetch(address.cast(), std::arch::x86_64::_MM_HINT_T0);
-    }
-    // SAFETY: as above.
-    #[cfg(target_arch = "aarch64")]
-    unsafe {
-        std::arch::asm!("prfm pldl1keep, [{0}]", in(reg) address, options(nostack, preserves_flags, readonly));
-    }
-    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    let _ = address;
-}
-
 /// Tells the processor, or the model, that this is a spin loop.
 #[inline]
 pub fn spin_hint() {

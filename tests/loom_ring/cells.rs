@@ -80,8 +80,4 @@ impl Memory for &Cells {
     fn copy(self, from: u64, to: u64, length: u64) {
         self.write(to, &self.read(from, length as usize));
     }
-
-    fn expect_write(self, _: u64) {}
-
-    fn expect_read(self, _: u64) {}
 }
