@@ -12,7 +12,7 @@ BENCHES = os.path.join(ROOT, "benches")
 SOURCES = os.path.join(BENCHES, "c")
 OUT = os.path.join(ROOT, "target", "benches")
 HEADERS = os.path.join(ROOT, "include")
-CHANNELS = ("channel.c", "channel_libmp.c", "channel_kernel.c", "channel_ring.c")
+CHANNELS = ("channel.c", "channel_libmp.c", "channel_more.c", "channel_kernel.c", "channel_ring.c")
 # Each with the sources that it has beside its own.
 PROGRAMS = {
     **dict.fromkeys(("probe", "pool", "lock", "handoff", "start", "idle", "death", "create"), ()),
@@ -87,7 +87,7 @@ def build_programs(library, boost):
     compiler = [os.environ.get("CC", "gcc"), *WARNINGS, "-I" + HEADERS]
     link = [f"-L{library}", "-lmp", "-pthread", "-lrt", f"-Wl,-rpath,{OUT}"]
     for name, more in PROGRAMS.items():
-        sources = [name + ".c", *more, *(newer_calls() if more else ())]
+        sources = [name + ".c", *more]
         # What writes and reads large messages is to be as fast as a compiler makes it.
         command, libraries = [*compiler, "-O3" if more else "-O2"], link
         if boost and name in BOOSTED:
@@ -97,12 +97,6 @@ def build_programs(library, boost):
         run([*command, "-o", os.path.join(OUT, name), *paths, *libraries], 60)
     library = os.path.join(OUT, "libchannel.so")
     run([*compiler, "-O3", "-shared", "-fPIC", "-o", library, os.path.join(SOURCES, "channel.c")], 60)
-
-
-def newer_calls():
-    """The source for calls of libmp that not every version has."""
-    with open(os.path.join(HEADERS, "mp.h")) as header:
-        return ("channel_more.c",) if "mp_queue_put_many" in header.read() else ()
 
 
 def build_boost(found):

@@ -42,7 +42,7 @@ struct channel {
     unsigned room;
     union {
         mp_queue *queue;
-        void *connections[2];
+        mp_connection *connections[2];
         int ends[2];
         struct ring *ring;
         void *boost;

@@ -9,7 +9,7 @@
 use super::block::{Place, LARGE_CLASS, LARGE_META};
 use super::held::kind;
 use super::journal::What;
-use super::layout::GRANULE;
+use super::layout::{GRANULE, SECTOR};
 use super::refs::{BlockRef, Refs, GENERATION_MASK};
 use super::word;
 use super::{Arena, Tables};
@@ -46,6 +46,14 @@ impl Drop for Heap<'_> {
     fn drop(&mut self) {
         super::wait::release(self.0, &self.0.header().heap_lock);
     }
+}
+
+/// Granules among which runs take turns. A sector has several.
+const NEIGHBOURHOOD: u32 = 384;
+
+/// Where the neighbourhood of the granule before `index` begins.
+fn neighbourhood(index: u32) -> u32 {
+    index.saturating_sub(1) / NEIGHBOURHOOD * NEIGHBOURHOOD
 }
 
 impl Arena {
@@ -118,17 +126,35 @@ impl Arena {
         self.find_hole(cursor, top, length).unwrap_or_else(tail)
     }
 
-    /// Free granules below `top`: at the cursor if possible, where the last run ended, or was made.
+    /// Free granules below `top`: near the cursor if possible, behind the run that was made last. So blocks that go
+    /// from one process to another take turns, and who writes one does not have to take its lines from the nearest cache
+    /// of who has just read it; but the turns do not go through all that lies idle.
     fn find_hole(&self, cursor: u32, top: u32, length: u32) -> Option<u32> {
         let full = self.header().full.load(Ordering::Relaxed);
         if (1..=length).contains(&full) {
             return None;
         }
-        let found = self.find_stretch(cursor, top, length).or_else(|| self.find_stretch(0, top, length));
+        let start = neighbourhood(cursor);
+        let end = top.min(start + NEIGHBOURHOOD);
+        let from_its_start = || self.find_stretch(self.boundary(start, end), end, length);
+        let nearby = || self.find_stretch(cursor, end, length).or_else(from_its_start);
+        let near = (length < NEIGHBOURHOOD).then(nearby).flatten();
+        let found = near
+            .or_else(|| self.find_stretch(cursor, top, length))
+            .or_else(|| self.find_stretch(0, top, length));
         if found.is_none() {
             self.header().full.store(length, Ordering::Relaxed);
         }
         found
+    }
+
+    /// The first granule from `start` on, but before `end`, that is not inside a run which began before.
+    fn boundary(&self, start: u32, end: u32) -> u32 {
+        let mut index = self.entrance(start / SECTOR);
+        while index < start.min(end) {
+            index += self.run_at(index).map_or(1, |(_, length)| length.max(1));
+        }
+        index
     }
 
     fn free_bytes(&self) -> u64 {
@@ -207,7 +233,11 @@ impl Arena {
         fault!("arena.run:ending");
         self.granule(index).store(0, Ordering::Release);
         fault!("arena.run:ended");
-        self.header().cursor.store(index, Ordering::Release);
+        let header = self.header();
+        let cursor = header.cursor.load(Ordering::Relaxed);
+        if neighbourhood(cursor) != neighbourhood(index + 1) || cursor == self.top() {
+            header.cursor.store(index, Ordering::Release);
+        }
         self.count_freed(length);
     }
 

@@ -22,6 +22,8 @@ use crate::sys::prim::{AtomicU32, Ordering};
 
 /// How long a trial is, in nanoseconds: as long as it takes to wake a sleeper on another core of a virtual machine.
 const TRIAL: u32 = 50_000;
+/// The same for streams: so long it takes to write a large message, and who sleeps through it stands still for longer.
+const STREAM_TRIAL: u32 = 120_000;
 /// What is between two looks, in nanoseconds: each look takes the cache line from who is about to write to it, and so
 /// delays what it waits for. This is for a single change that is taken up at once.
 pub(super) const PACE: u32 = 70;
@@ -30,11 +32,6 @@ pub(super) const LOCK_PACE: u32 = 270;
 /// For streams: the more gathers between two looks, the faster it flows; but of what comes one by one, as answers do,
 /// each is waited for. So a stream has levels, each of twice the pace of the one before.
 const STREAM_LEVELS: u32 = 5;
-
-/// What is between two looks at a stream of this level, in nanoseconds.
-pub(super) fn stream_pace(level: u32) -> u32 {
-    PACE << level.min(STREAM_LEVELS)
-}
 
 /// A wait for something of the stream is over: from now on its level is another one, if more had gathered than one.
 pub fn learn_gathering(level: &AtomicU32, more: bool) {
@@ -60,6 +57,8 @@ pub(super) struct Spin<'a> {
     habit: Option<&'a AtomicU32>,
     /// What is between two looks: in nanoseconds until it begins, then in pauses.
     pace: u32,
+    /// How long a trial is, in nanoseconds.
+    trial: u32,
     /// Pauses so far.
     spun: u32,
     /// The most pauses of this wait.
@@ -70,7 +69,7 @@ pub(super) struct Spin<'a> {
 impl<'a> Spin<'a> {
     /// For a wait on a word that has no habit.
     pub(super) fn new() -> Spin<'a> {
-        Spin { habit: None, pace: PACE, spun: 0, limit: 0, begun: false }
+        Spin { habit: None, pace: PACE, trial: TRIAL, spun: 0, limit: 0, begun: false }
     }
 
     /// For a wait on an object with this habit.
@@ -81,6 +80,12 @@ impl<'a> Spin<'a> {
     /// Looks so seldom, in nanoseconds.
     pub(super) fn at(&mut self, pace: u32) {
         self.pace = pace;
+    }
+
+    /// Looks at a stream of this level.
+    pub(super) fn at_stream(&mut self, level: u32) {
+        self.pace = PACE << level.min(STREAM_LEVELS);
+        self.trial = STREAM_TRIAL;
     }
 
     /// One moment between two looks; false when it is time to sleep. `time`: how long the wait may take, in
@@ -108,7 +113,7 @@ impl<'a> Spin<'a> {
             return false;
         }
         self.pace = clock::pauses(self.pace).max(1);
-        self.limit = clock::pauses(time().clamp(0, i64::from(TRIAL)) as u32);
+        self.limit = clock::pauses(time().clamp(0, i64::from(self.trial)) as u32);
         self.limit > 0
     }
 

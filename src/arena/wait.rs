@@ -17,7 +17,7 @@ use super::event;
 use super::permit::Holders;
 use super::slot::Owner;
 pub use super::spin::learn_gathering;
-use super::spin::{stream_pace, Spin, LOCK_PACE};
+use super::spin::{Spin, LOCK_PACE};
 use super::watchman;
 use super::word::{self, Acquired, Ended, Sleeper};
 use super::Arena;
@@ -125,7 +125,7 @@ impl<'a> Waiter<'a> {
 
     /// The same for what may come as a stream, of this level: see [`learn_gathering`].
     pub fn spinning_for_more(mut self, habit: &'a AtomicU32, level: &AtomicU32) -> Waiter<'a> {
-        self.spin.at(stream_pace(level.load(Ordering::Relaxed)));
+        self.spin.at_stream(level.load(Ordering::Relaxed));
         self.spinning(habit)
     }
 
