@@ -208,15 +208,17 @@ mod tests {
     use std::io::Read;
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-    /// Runs a shell script that writes to its stdout, in the descriptor passed, and answers what it wrote.
-    fn run(script: &str, variable: (&str, &str)) -> (String, i32) {
+    /// Runs a shell script that writes to its stdout, in the descriptor passed: what it wrote, how it ended, and the
+    /// descriptor's number, which not every shell can close.
+    fn run(script: &str, variable: (&str, &str)) -> (String, i32, i32) {
         let mut ends = [0; 2];
         // SAFETY: room for two descriptors, which then belong to the test.
         let [read, write] = unsafe {
             assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
             ends.map(|fd| OwnedFd::from_raw_fd(fd))
         };
-        let script = format!("exec >&{0} {0}>&-\n{script}", write.as_raw_fd());
+        let passed = write.as_raw_fd();
+        let script = format!("exec >/dev/fd/{passed}\n{script}");
         let arguments = ["sh", "-c", &script].map(|text| CString::new(text).unwrap());
         let descriptors = [write.as_raw_fd()];
         let pid =
@@ -227,13 +229,13 @@ mod tests {
         let mut status = -1;
         // SAFETY: the child made here.
         unsafe { libc::waitpid(pid.unwrap(), &mut status, 0) };
-        (said, status)
+        (said, status, passed)
     }
 
     #[test]
     fn the_environment_has_one_more() {
         let path = std::env::var("PATH").unwrap();
-        let (said, status) = run("echo \"$MP_TEST_A $PATH\"; exit 3", ("MP_TEST_A", "seven"));
+        let (said, status, _) = run("echo \"$MP_TEST_A $PATH\"; exit 3", ("MP_TEST_A", "seven"));
         assert_eq!(said, format!("seven {path}\n"));
         assert_eq!(libc::WEXITSTATUS(status), 3);
         assert_eq!(run("echo \"$HOME\"", ("HOME", "/x")).0, "/x\n");
@@ -244,21 +246,22 @@ mod tests {
         // Two that are not close-on-exec, far apart.
         // SAFETY: descriptors of the test's own.
         let [low, high] = unsafe { [libc::dup(2), libc::fcntl(2, libc::F_DUPFD, 500)] };
-        let (said, _) = run("ls /proc/$$/fd; true", ("A", "b"));
+        let (said, _, passed) = run("ls /proc/$$/fd; true", ("A", "b"));
         // SAFETY: as above.
         unsafe {
             libc::close(low);
             libc::close(high);
         }
-        let open: Vec<&str> = said.lines().collect();
-        assert_eq!(open, ["0", "1", "2"]);
+        let mut open: Vec<i32> = said.lines().map(|fd| fd.parse().unwrap()).collect();
+        open.sort_unstable();
+        assert_eq!(open, [0, 1, 2, passed]);
     }
 
     #[test]
     fn signals_are_as_in_a_fresh_program() {
         let blocked = AllBlocked::new();
         // Rust programs ignore SIGPIPE from the start; so do the tests.
-        let (said, _) = run("grep -E '^Sig(Blk|Ign):' /proc/self/status", ("A", "b"));
+        let (said, _, _) = run("grep -E '^Sig(Blk|Ign):' /proc/self/status", ("A", "b"));
         drop(blocked);
         let sets: Vec<u64> = said
             .split_whitespace()
