@@ -157,13 +157,16 @@ impl Queue {
             Some(block) => {
                 let message = Message::of_block(block, buffer.len() as u64, 0);
                 let checked = port.check_open(buffer.len() as u64);
-                let put = checked.and_then(|()| port.put_message(message, deadline));
+                let put = self.after_put(checked.and_then(|()| port.put_message(message, deadline)));
                 if put.is_err() {
                     block.make_shared();
                 }
                 put
             }
-            None => return port.put(buffer.bytes(), 0, deadline).map_err(|error| (error, buffer)),
+            None => {
+                let put = self.after_put(port.put(buffer.bytes(), 0, deadline));
+                return put.map_err(|error| (error, buffer));
+            }
         };
         match put {
             Ok(()) => {
@@ -183,10 +186,11 @@ impl Queue {
         message: impl Fn(usize) -> &'m [u8],
         deadline: Deadline,
     ) -> (usize, Result<()>) {
-        match self.port() {
+        let (done, put) = match self.port() {
             Ok(port) => port.put_many(n, message, deadline),
             Err(error) => (0, Err(error)),
-        }
+        };
+        (done, self.after_put(put))
     }
 
     /// Takes the next message.

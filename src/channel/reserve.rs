@@ -41,7 +41,7 @@ impl Queue {
         };
         let number = match attempt()? {
             Some(number) => number,
-            None => port.await_room(length as u64, deadline, attempt)?,
+            None => self.after_put(port.await_room(length as u64, deadline, attempt))?,
         };
         // It may have been the last room there was.
         port.words.events.room.watchers.ring_after_exchange(port.arena);
