@@ -1,4 +1,5 @@
-/* Pipes between processes: forks and what they inherit, tokens, start methods, ends that go with their processes. */
+/* Pipes between processes: forks and what they inherit, tokens, start methods, ends that go with their processes.
+ * check: once */
 #include "pipe.h"
 #include "process.h"
 

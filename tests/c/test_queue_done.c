@@ -1,4 +1,4 @@
-/* Done: task_done and join, and takers that die. check: leaks */
+/* Done: task_done and join, and takers that die. check: leaks check: once */
 #include "process.h"
 #include "queue.h"
 

@@ -1,4 +1,4 @@
-/* Queues that redeliver: what is acknowledged, what comes back and where to. check: leaks */
+/* Queues that redeliver: what is acknowledged, what comes back and where to. check: leaks check: once */
 #include "process.h"
 #include "queue.h"
 
