@@ -1,4 +1,4 @@
-/* check: leaks
+/* check: leaks check: valgrind
  * Bounds of queues: in messages, in bytes, with reservations, and what a put does that finds no room. */
 #include "queue.h"
 

@@ -1,4 +1,4 @@
-/* check: leaks
+/* check: leaks check: valgrind
  * Many messages in one call: what is put when not all can be, what is taken, and where it is copied to. */
 #include "queue.h"
 
