@@ -353,7 +353,11 @@ fn waiting(spec: &str) -> bool {
     let bystander = fork(|| work(1));
     bystander.sleeps();
     let all = 2 * TURNS + 2;
-    (0..all).for_each(|i| send(&a, i));
+    for i in 0..all {
+        // So that each is slept for.
+        nap(1);
+        send(&a, i);
+    }
     sweep_after(&victim, spec);
     bystander.succeeds();
     let killed = was_killed(&victim);
