@@ -78,6 +78,24 @@ impl Record {
     }
 }
 
+impl Words {
+    /// Takes `n` messages out of the ring, those between the two positions, and counts them where they are counted. The
+    /// caller has the head's turn.
+    #[inline(always)]
+    pub(super) fn take_run(&self, record: Option<&Record>, n: u32, from: Position, to: Position) {
+        if let Some(record) = record {
+            record.begin(n, from.0);
+        }
+        fault!("queue.get:copied");
+        self.head.advance(to);
+        fault!("queue.get:committed");
+        if let Some(record) = record {
+            record.end();
+            fault!("queue.get:counted");
+        }
+    }
+}
+
 /// What a handle knows of its channel. Where this process's record was found last: in which table, and at which offset;
 /// used under the head's turn.
 #[derive(Debug, Default)]

@@ -13,7 +13,7 @@ use super::account::Mine;
 use super::gate::Gate;
 use super::get::is_readable;
 use super::pipe::{self, ConnectionCell, PipeCell};
-use super::port::{Face, Port};
+use super::port::{Face, Port, WATCH};
 use super::words::Words;
 use crate::arena::bridge::{Descriptor, Watched};
 use crate::arena::multi::Waitable;
@@ -27,8 +27,7 @@ use crate::sys::prim::{AtomicU64, Ordering};
 use std::os::fd::RawFd;
 use std::sync::Arc;
 
-/// Who polls looks at the other end's holders after so long a wait; who does not wait so often.
-const WATCH: i64 = 50_000_000;
+/// Who does not wait looks at the other end's holders so often.
 const PATROL: i64 = 1_000_000_000;
 
 /// One end of a pipe.

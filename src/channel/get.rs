@@ -3,7 +3,7 @@
 use super::account::Record;
 use super::connection::closed_here;
 use super::ends::Drained;
-use super::port::Port;
+use super::port::{Port, WATCH};
 use super::ring::{Found, Position, Ring};
 use super::store::{self, Store, Stored};
 use super::words::{rule, Turn, Words};
@@ -14,9 +14,6 @@ use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::clock::Deadline;
 use crate::sys::prim::Ordering;
-
-/// After so long a wait in a queue that redelivers, those are looked at who have unacknowledged messages.
-const WATCH: i64 = 50_000_000;
 
 /// Where a message lies that is about to be taken.
 #[derive(Clone, Copy)]
@@ -103,13 +100,11 @@ impl Taking<'_> {
     #[inline(never)]
     fn take_block(&self, block: BlockRef, as_kind: u32) -> Result<Block> {
         let arena = self.port.arena;
-        let entry_index = arena.new_entry(block)?;
-        let entry = arena.my_entry(entry_index);
-        entry.turn(kind::QUEUE_TAKE, arena.offset_of(self.port.words), self.at());
+        let entry_index = self.port.name_block(block, self.at())?;
         fault!("queue.get:noted");
         self.commit();
         fault!("queue.get:taken");
-        entry.become_kind(as_kind);
+        arena.my_entry(entry_index).become_kind(as_kind);
         Ok(Block::adopt(arena, block, entry_index))
     }
 
@@ -357,23 +352,13 @@ impl Port<'_> {
     fn end_message(&self, turn: &Turn<'_>, store: Store<'_>, stored: &Stored) -> Result<bool> {
         let ledger = self.ledger(turn);
         let record = ledger.mine(self.mine)?;
-        let held = match stored.block.is_none() {
-            true => None,
-            false => Some(self.arena.new_entry(stored.block)?),
-        };
-        if let Some(index) = held {
-            let words = self.arena.offset_of(self.words);
-            self.arena.my_entry(index).turn(kind::QUEUE_TAKE, words, stored.at());
-        }
+        let named = self.name_block_if_any(stored.block, stored.at())?;
         record.begin(1, stored.at());
         fault!("queue.ack:noted");
         store.end(stored);
         fault!("queue.ack:ended");
         let last = ledger.credit(record);
-        if let Some(index) = held {
-            self.arena.my_entry(index).become_kind(kind::PRIVATE);
-            drop(Block::adopt(self.arena, stored.block, index));
-        }
+        self.discard_block(stored.block, named);
         Ok(last)
     }
 }

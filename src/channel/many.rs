@@ -1,13 +1,11 @@
 //! Many messages in one call: under one turn, by one commit, with one wake-up.
 
-use super::account::Record;
 use super::port::Port;
 use super::ring::{Found, Position};
 use super::words::rule;
 use crate::arena::held::kind;
 use crate::arena::{Block, BlockRef, Buffer, EntryIndex};
 use crate::error::Result;
-use crate::fault;
 use crate::sys::clock::Deadline;
 use crate::sys::prim::Ordering;
 
@@ -117,7 +115,7 @@ impl Port<'_> {
                 Found::Bytes(offset, length) => {
                     buffers.push(Some(Buffer::copy_small(self.arena, offset, length)));
                 }
-                Found::Block(block, length) => match self.name_block(block, start) {
+                Found::Block(block, length) => match self.name_block(block, start.0) {
                     Err(error) if head == start => return Err(error),
                     Err(_) => break,
                     Ok(entry) => {
@@ -128,7 +126,7 @@ impl Port<'_> {
             }
             head = next;
         }
-        self.commit_run(record, start, head, buffers.len());
+        self.words.take_run(record, buffers.len() as u32, start, head);
         let drained = self.words.may_be_drained();
         drop(turn);
         for (number, block, entry, length) in blocks {
@@ -218,38 +216,13 @@ impl Port<'_> {
             (used, number) = (used + length, number + 1);
             true
         })?;
-        self.commit_run(record, head, next, n);
-        let drained = self.words.may_be_drained();
-        drop(turn);
         if n > 0 {
+            self.words.take_run(record, n as u32, head, next);
+            let drained = self.words.may_be_drained();
+            drop(turn);
             self.words.announce_get(self.arena, n as u32, drained);
         }
         Ok(Some(Run { copied: n, bytes: used, more: !full && next != end }))
-    }
-
-    /// Commits that `n` messages were taken from the ring, those between the two positions.
-    #[inline(always)]
-    fn commit_run(&self, record: Option<&Record>, start: Position, next: Position, n: usize) {
-        if n == 0 {
-            return;
-        }
-        if let Some(record) = record {
-            record.begin(n as u32, start.0);
-        }
-        fault!("queue.get:copied");
-        self.words.head.advance(next);
-        fault!("queue.get:committed");
-        if let Some(record) = record {
-            record.end();
-            fault!("queue.get:counted");
-        }
-    }
-
-    /// An entry for a block that is about to be taken, with others, from the head as it is.
-    fn name_block(&self, block: BlockRef, start: Position) -> Result<EntryIndex> {
-        let index = self.arena.new_entry(block)?;
-        self.arena.my_entry(index).turn(kind::QUEUE_TAKE, self.arena.offset_of(self.words), start.0);
-        Ok(index)
     }
 
     /// How many messages may be put at `tail` into a ring whose head is seen at `head`, as far as they are counted.

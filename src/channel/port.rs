@@ -3,10 +3,14 @@
 use super::account::{Ledger, Mine, Record};
 use super::connection::Side;
 use super::words::{rule, Turn, Words};
+use crate::arena::held::kind;
 use crate::arena::word::Ended;
-use crate::arena::Arena;
+use crate::arena::{Arena, Block, BlockRef, EntryIndex};
 use crate::error::{Error, Result, Status};
 use crate::sys::clock::Deadline;
+
+/// After so long a wait those are looked at whose death nobody else may notice: takers, reservers, the other end.
+pub(super) const WATCH: i64 = 50_000_000;
 
 /// What the channel is called in errors, what a wait for it that has run out is, and on whom it depends.
 #[derive(Clone, Copy)]
@@ -84,6 +88,29 @@ impl Port<'_> {
                 Deadline::after(LOOK)
             }
             _ => look,
+        }
+    }
+
+    /// An entry that says that the block of the message at `at` is about to be taken.
+    pub(super) fn name_block(&self, block: BlockRef, at: u64) -> Result<EntryIndex> {
+        let index = self.arena.new_entry(block)?;
+        self.arena.my_entry(index).turn(kind::QUEUE_TAKE, self.arena.offset_of(self.words), at);
+        Ok(index)
+    }
+
+    /// The same for a message that nobody is to have, if it has a block: see [`Port::discard_block`].
+    pub(super) fn name_block_if_any(&self, block: BlockRef, at: u64) -> Result<Option<EntryIndex>> {
+        if block.is_none() {
+            return Ok(None);
+        }
+        self.name_block(block, at).map(Some)
+    }
+
+    /// The message has been taken: its block goes back.
+    pub(super) fn discard_block(&self, block: BlockRef, named: Option<EntryIndex>) {
+        if let Some(index) = named {
+            self.arena.my_entry(index).become_kind(kind::PRIVATE);
+            drop(Block::adopt(self.arena, block, index));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Putting.
 
 use super::connection::closed_here;
-use super::port::Port;
+use super::port::{Port, WATCH};
 use super::ring::{Body, Position, Ring};
 use super::room::is_writable;
 use super::settle::replace_part;
@@ -14,9 +14,6 @@ use crate::error::Result;
 use crate::fault;
 use crate::sys::clock::Deadline;
 use crate::sys::prim::Ordering;
-
-/// After so long a wait for room, those are looked at who have reserved some.
-const WATCH: i64 = 50_000_000;
 
 /// A message that is to be put.
 #[derive(Clone, Copy)]

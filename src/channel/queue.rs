@@ -33,7 +33,7 @@
 use super::account::{self, Ledger, Mine};
 use super::get::is_readable;
 use super::options::QueueOptions;
-use super::port::{Face, Port};
+use super::port::{Face, Port, WATCH};
 use super::put::Message;
 use super::ring::Position;
 use super::settle::{destroy_words, stir_words};
@@ -47,9 +47,6 @@ use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::clock::Deadline;
 use crate::sys::prim::Ordering;
-
-/// After so long a wait, a join looks at the processes for which it waits.
-const WATCH: i64 = 50_000_000;
 
 /// A queue in the arena.
 #[repr(C)]
@@ -134,6 +131,11 @@ impl Queue {
         if self.put_quickly(bytes) {
             return Ok(());
         }
+        self.put_the_long_way(bytes, deadline)
+    }
+
+    /// The same for who has tried the short way.
+    pub fn put_the_long_way(&self, bytes: &[u8], deadline: Deadline) -> Result<()> {
         self.after_put(self.port()?.put(bytes, 0, deadline))
     }
 
@@ -206,6 +208,11 @@ impl Queue {
         if let Some(length) = self.get_quickly(into) {
             return Ok((length, Ok(())));
         }
+        self.get_into_the_long_way(into, deadline)
+    }
+
+    /// The same for who has tried the short way.
+    pub fn get_into_the_long_way(&self, into: &mut [u8], deadline: Deadline) -> Result<(usize, Result<()>)> {
         self.after_get(self.port()?.get_into(into, deadline))
     }
 

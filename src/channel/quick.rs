@@ -6,7 +6,6 @@
 use super::queue::Queue;
 use super::words::{rule, Turn, Words};
 use crate::arena::{Arena, SMALL};
-use crate::fault;
 
 impl Queue {
     /// Whether the message has been put.
@@ -52,12 +51,7 @@ impl Queue {
         let short = words.first_short(arena)?;
         let record = self.quick_record(turn)?;
         arena.copy_out(short.offset, into.get_mut(..short.length)?);
-        record.begin(1, short.head.0);
-        fault!("queue.get:copied");
-        words.head.advance(short.next);
-        fault!("queue.get:committed");
-        record.end();
-        fault!("queue.get:counted");
+        words.take_run(Some(record), 1, short.head, short.next);
         Some(short.length)
     }
 }

@@ -10,10 +10,9 @@ use super::ring::{Found, Position};
 use super::settle::replace_part;
 use super::store::Store;
 use super::words::{rule, Load, Turn, Words, UNBOUNDED};
-use crate::arena::held::kind;
 use crate::arena::layout::shared;
 use crate::arena::wait::may_glance;
-use crate::arena::{event, Arena, Block, BlockRef, Owner};
+use crate::arena::{event, Arena, BlockRef, Owner};
 use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::clock::Deadline;
@@ -255,14 +254,7 @@ impl Port<'_> {
     /// Takes a message, by `commit`, and tells it to be done, so that nobody joins for it.
     fn drop_message(&self, turn: &Turn<'_>, block: BlockRef, at: u64, commit: impl FnOnce()) -> Result<()> {
         let record = self.record(turn)?;
-        let held = match block.is_none() {
-            true => None,
-            false => Some(self.arena.new_entry(block)?),
-        };
-        if let Some(index) = held {
-            let words = self.arena.offset_of(self.words);
-            self.arena.my_entry(index).turn(kind::QUEUE_TAKE, words, at);
-        }
+        let named = self.name_block_if_any(block, at)?;
         if let Some(record) = record {
             record.begin(1, at);
         }
@@ -273,10 +265,7 @@ impl Port<'_> {
             self.ledger(turn).end_drop(record);
             fault!("queue.drop:done");
         }
-        if let Some(index) = held {
-            self.arena.my_entry(index).become_kind(kind::PRIVATE);
-            drop(Block::adopt(self.arena, block, index));
-        }
+        self.discard_block(block, named);
         if unfinished(self.words) == 0 {
             event::notify(&self.words.events.done, u32::MAX);
         }

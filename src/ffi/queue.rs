@@ -138,7 +138,7 @@ pub unsafe extern "C" fn mp_queue_put(
     guard(|| {
         // SAFETY: the handle is not freed meanwhile, and data has len bytes, as the header asks.
         let (queue, bytes) = unsafe { (handle::get(queue, "queue")?, types::bytes(data, len, "data")?) };
-        queue.put(bytes, Deadline::after(timeout))
+        queue.put_the_long_way(bytes, Deadline::after(timeout))
     })
 }
 
@@ -199,7 +199,7 @@ pub unsafe extern "C" fn mp_queue_get_into(
         let (queue, into, len) = unsafe {
             (handle::get(queue, "queue")?, types::bytes_mut(buf, cap, "buf")?, Out::new(len, "len")?)
         };
-        let (length, taken) = queue.get_into(into, Deadline::after(timeout))?;
+        let (length, taken) = queue.get_into_the_long_way(into, Deadline::after(timeout))?;
         len.set(length);
         taken
     })
