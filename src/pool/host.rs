@@ -247,7 +247,10 @@ impl Shared {
                 self.host.lock().children.resize(self.cell.workers() as usize, None);
                 (0..self.cell.workers()).try_for_each(|index| workers::spawn(self, index))
             }
-            _ => {
+            StartMethod::ForkServer | StartMethod::Thread => {
+                Err(Error::new(Status::Unsupported, "start_method: this one is not built for pools yet"))
+            }
+            StartMethod::Fork => {
                 self.host.lock().children.resize(1, None);
                 self.loaded.store(target::loaded(), Ordering::Relaxed);
                 workers::fork_zygote(self)

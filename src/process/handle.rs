@@ -1,14 +1,12 @@
 //! A process as its maker sees it.
 
-use super::call::Call;
-use super::fork::{self, ForkOptions};
 use super::identity::{self, Identity};
+use super::launch::{self, Plan};
 use super::reaper::{self, Child, Exit};
-use super::spawn::{self, SpawnOptions};
+use super::recipe::Recipe;
+use super::spawn;
 use super::start::{self, StartMethod};
-use super::target::Target;
-use super::wire::{Reader, Writer};
-use super::{EXIT_FAILED, NOT_OURS};
+use super::NOT_OURS;
 use crate::arena::bridge::{Descriptor, Watched};
 use crate::arena::multi::Waitable;
 use crate::arena::wait::Waiter;
@@ -19,7 +17,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::fork::LocalLock;
 use crate::sys::function::Function;
 use crate::sys::prim::Futex;
-use crate::sys::{child, log, signal};
+use crate::sys::{child, signal};
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -69,13 +67,6 @@ impl Watched for End {
     fn is_ready(&self) -> bool {
         self.0.get().is_some()
     }
-}
-
-/// What it takes to start the process.
-#[derive(Debug)]
-struct Recipe {
-    function: Function,
-    args: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -166,19 +157,8 @@ impl Process {
     }
 
     fn launch(&self, method: StartMethod, recipe: &Recipe) -> Result<(i32, Owner)> {
-        let (mut child, bootstrap) = match method {
-            StartMethod::Fork => {
-                let options = ForkOptions { identity: self.identity.clone(), die_with_parent: self.daemon };
-                let args: Vec<&[u8]> = recipe.args.iter().map(Vec::as_slice).collect();
-                (fork::fork(&options, || run(&self.identity.name, recipe.function, &args))?, None)
-            }
-            StartMethod::Spawn => {
-                let options = SpawnOptions { identity: self.identity.clone(), die_with_parent: self.daemon };
-                let payload = encode(recipe)?;
-                let (child, bootstrap) = spawn::spawn(spawn::PROCESS, &payload, &options)?;
-                (child, Some(bootstrap))
-            }
-        };
+        let plan = Plan { identity: &self.identity, die_with_parent: self.daemon, recipe };
+        let (mut child, bootstrap) = launch::launch(method, &plan)?;
         child.awaited_at_exit = !self.daemon;
         if child.awaited_at_exit {
             await_at_exit();
@@ -310,52 +290,6 @@ fn watch(child: Child, record: Arc<Record>, bootstrap: Option<spawn::Bootstrap>)
             record.set(exit);
         }),
     );
-}
-
-/// In the child: calls the function.
-fn run(name: &str, function: Function, args: &[&[u8]]) -> i32 {
-    let mut returned = Vec::new();
-    let outcome = Call::new(args, &mut returned).run(function);
-    if let Some(message) = &outcome.message {
-        log::say(log::ERROR, &format!("{name} failed with code {}: {message}", outcome.code));
-    }
-    // Of a failure's code only the low byte arrives; it must not look like success.
-    match outcome.code & 0xff {
-        0 if outcome.message.is_some() => 1,
-        code => code,
-    }
-}
-
-fn encode(recipe: &Recipe) -> Result<Vec<u8>> {
-    let mut payload = Writer::default();
-    Target::for_exec(recipe.function)?.write(&mut payload);
-    payload.number(recipe.args.len() as u64);
-    recipe.args.iter().for_each(|arg| payload.bytes(arg));
-    Ok(payload.into_bytes())
-}
-
-/// The arguments are copied once more, so that each is aligned as malloc aligns.
-fn decode(payload: &[u8]) -> Result<Recipe> {
-    let mut payload = Reader::new(payload);
-    let function = Target::read(&mut payload)?.resolve()?;
-    let count = payload.number()?;
-    let args = (0..count).map(|_| payload.bytes().map(<[u8]>::to_vec)).collect::<Result<_>>()?;
-    Ok(Recipe { function, args })
-}
-
-/// In a spawned child: does what [`encode`] said; the exit code.
-pub(crate) fn run_spawned(payload: &[u8]) -> i32 {
-    let name = identity::current_name();
-    match decode(payload) {
-        Ok(Recipe { function, args }) => {
-            let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-            run(&name, function, &args)
-        }
-        Err(error) => {
-            log::say(log::ERROR, &format!("{name} could not begin: {error}"));
-            EXIT_FAILED
-        }
-    }
 }
 
 /// Has this process wait, when it exits, for the children that are not daemons.

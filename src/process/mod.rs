@@ -5,14 +5,16 @@ pub mod call;
 pub mod fork;
 mod handle;
 pub mod identity;
+mod launch;
 pub mod reaper;
+mod recipe;
 pub mod spawn;
 pub mod start;
 pub mod target;
 pub mod wire;
 
-pub(crate) use self::handle::run_spawned;
 pub use self::handle::{Options, Process};
+pub(crate) use self::recipe::run_spawned;
 
 use crate::sys::fork::Handlers;
 

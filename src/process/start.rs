@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 pub const DEFAULT: i32 = 0;
 /// See [`StartMethod::Fork`].
 pub const FORK: i32 = 1;
-/// Through a server process; not built.
+/// See [`StartMethod::ForkServer`].
 pub const FORKSERVER: i32 = 2;
 /// See [`StartMethod::Spawn`].
 pub const SPAWN: i32 = 3;
-/// As a thread of this process; not built.
+/// See [`StartMethod::Thread`].
 pub const THREAD: i32 = 4;
 
 /// How a child is made.
@@ -19,8 +19,12 @@ pub const THREAD: i32 = 4;
 pub enum StartMethod {
     /// A copy of this process.
     Fork,
+    /// A copy of a server process, which is the same program, run anew, with one thread.
+    ForkServer,
     /// The same program, run anew.
     Spawn,
+    /// A thread of this process.
+    Thread,
 }
 
 impl StartMethod {
@@ -28,7 +32,9 @@ impl StartMethod {
     pub fn number(self) -> i32 {
         match self {
             StartMethod::Fork => FORK,
+            StartMethod::ForkServer => FORKSERVER,
             StartMethod::Spawn => SPAWN,
+            StartMethod::Thread => THREAD,
         }
     }
 }
@@ -43,8 +49,8 @@ pub fn resolve(number: i32) -> Result<StartMethod> {
         DEFAULT => resolve(METHOD.load(Ordering::Relaxed)),
         FORK => Ok(StartMethod::Fork),
         SPAWN => Ok(StartMethod::Spawn),
-        FORKSERVER => Err(Error::new(Status::Unsupported, "start_method: forkserver is not built yet")),
-        THREAD => Err(Error::new(Status::Unsupported, "start_method: threads are not built yet")),
+        FORKSERVER => Ok(StartMethod::ForkServer),
+        THREAD => Ok(StartMethod::Thread),
         other => Err(Error::invalid(format!("start_method is {other}, which is none"))),
     }
 }
@@ -86,11 +92,11 @@ mod tests {
     fn numbers_are_checked() {
         assert_eq!(resolve(FORK).unwrap(), StartMethod::Fork);
         assert_eq!(resolve(SPAWN).unwrap(), StartMethod::Spawn);
-        assert_eq!(resolve(FORKSERVER).unwrap_err().status(), Status::Unsupported);
-        assert_eq!(resolve(THREAD).unwrap_err().status(), Status::Unsupported);
+        assert_eq!(resolve(FORKSERVER).unwrap(), StartMethod::ForkServer);
+        assert_eq!(resolve(THREAD).unwrap(), StartMethod::Thread);
         assert_eq!(resolve(5).unwrap_err().status(), Status::Invalid);
         assert_eq!(resolve(-1).unwrap_err().status(), Status::Invalid);
-        assert_eq!(set_default(FORKSERVER).unwrap_err().status(), Status::Unsupported);
+        assert_eq!(set_default(-1).unwrap_err().status(), Status::Invalid);
         assert_eq!(default_method(), FORK);
     }
 }

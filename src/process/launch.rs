@@ -1,0 +1,41 @@
+//! The start of a process, by each method.
+
+use super::fork::{self, ForkOptions};
+use super::identity::Identity;
+use super::reaper::Child;
+use super::recipe::Recipe;
+use super::spawn::{self, SpawnOptions};
+use super::start::StartMethod;
+use crate::error::{Error, Result, Status};
+
+/// What is to be started.
+pub(super) struct Plan<'a> {
+    pub(super) identity: &'a Identity,
+    /// Whether it is killed when this process ends, in whatever way.
+    pub(super) die_with_parent: bool,
+    pub(super) recipe: &'a Recipe,
+}
+
+/// Starts it. It is not watched yet; what it reads when it begins is to be kept until it has ended.
+pub(super) fn launch(method: StartMethod, plan: &Plan<'_>) -> Result<(Child, Option<spawn::Bootstrap>)> {
+    let (identity, die_with_parent) = (plan.identity.clone(), plan.die_with_parent);
+    match method {
+        StartMethod::Fork => {
+            let name = identity.name.clone();
+            let child = fork::fork(&ForkOptions { identity, die_with_parent }, || plan.recipe.run(&name))?;
+            Ok((child, None))
+        }
+        StartMethod::Spawn => {
+            let payload = plan.recipe.encode()?;
+            let options = SpawnOptions { identity, die_with_parent };
+            let (child, bootstrap) = spawn::spawn(spawn::PROCESS, &payload, &options)?;
+            Ok((child, Some(bootstrap)))
+        }
+        StartMethod::ForkServer => {
+            Err(Error::new(Status::Unsupported, "start_method: forkserver is not built yet"))
+        }
+        StartMethod::Thread => {
+            Err(Error::new(Status::Unsupported, "start_method: threads are not built yet"))
+        }
+    }
+}
