@@ -74,7 +74,7 @@ impl Arena {
     pub(super) fn has_died(&self, slot: u32, life: Life) -> bool {
         let (since, start) = {
             let s = self.slot(slot);
-            (s.since.load(Ordering::Relaxed), s.start_time.load(Ordering::Relaxed))
+            (s.since.load(Ordering::Relaxed), s.started_by.load(Ordering::Relaxed))
         };
         match life.state() {
             State::Live => {

@@ -55,6 +55,7 @@ unsafe impl Send for Arena {}
 
 static ARENA: AtomicPtr<Arena> = AtomicPtr::new(std::ptr::null_mut());
 /// Admits one thread at a time to making the arena.
+#[link_section = "mp_fork_data"]
 pub(crate) static CREATE: LocalLock<()> = LocalLock::new(());
 
 /// The arena, if there is one.

@@ -19,7 +19,7 @@ use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::fork::Handlers;
 use crate::sys::prim::Ordering;
-use crate::sys::{clock, procfs};
+use crate::sys::{child, clock};
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -137,7 +137,7 @@ impl Arena {
         if self.life(owner.slot()) != seen {
             return;
         }
-        slot.start_time.store(procfs::start_time(pid as i32).unwrap_or(0), Ordering::Relaxed);
+        slot.started_by.store(clock::boot_ticks(), Ordering::Relaxed);
         let _ = slot.life.compare_exchange(seen.0, known.0, Ordering::AcqRel, Ordering::Relaxed);
     }
 
@@ -164,15 +164,16 @@ impl Arena {
     }
 
     /// This process takes over the slot that its parent made for it.
+    #[link_section = "mp_fork"]
     pub(crate) fn take_over(&self, owner: Owner) -> bool {
         if owner.is_none() {
             return false;
         }
         let slot = self.slot(owner.slot());
-        let pid = std::process::id();
+        let pid = child::pid() as u32;
         let mut seen = self.life(owner.slot());
         while seen.generation() == owner.generation() && seen.state() == State::Pending {
-            slot.start_time.store(procfs::start_time(pid as i32).unwrap_or(0), Ordering::Relaxed);
+            slot.started_by.store(clock::boot_ticks(), Ordering::Relaxed);
             let live = Life::new(State::Live, owner.generation(), 0, pid);
             match slot.life.compare_exchange(seen.0, live.0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
@@ -191,7 +192,7 @@ impl Arena {
         self.declare_former_selves(pid);
         let number = self.claim_slot(pid, COMMON).or_else(|_| self.claim_slot(pid, COMMON.end..SLOTS))?;
         let slot = self.slot(number);
-        slot.start_time.store(procfs::start_time(pid as i32).unwrap_or(0), Ordering::Relaxed);
+        slot.started_by.store(clock::boot_ticks(), Ordering::Relaxed);
         let generation = self.life(number).generation();
         slot.life.store(Life::new(State::Live, generation, 0, pid).0, Ordering::Release);
         self.set_me(Owner::new(number, generation));
@@ -312,8 +313,11 @@ impl Arena {
     }
 }
 
+// Its section: see the handlers of `process`.
+#[link_section = "mp_fork_data"]
 static HANDLERS: Handlers = Handlers::new();
 
+#[link_section = "mp_fork"]
 extern "C" fn prepare() {
     if !HANDLERS.begin(|| CREATE.hold_over_fork()) {
         return;
@@ -330,19 +334,22 @@ extern "C" fn prepare() {
             slot.and_then(|slot| arena.with_held_tables(|tables| arena.prepare_child(tables, slot)));
         arena.prepared.store(prepared.map_or(0, Owner::bits), Ordering::Relaxed);
     }
+    // Now, while the page is this process's alone; after the fork the store would copy it.
+    if let Some(arena) = existing() {
+        FORKED.set(Owner::of_word(arena.prepared.load(Ordering::Relaxed)));
+    }
 }
 
+#[link_section = "mp_fork"]
 extern "C" fn parent() {
     if !HANDLERS.end_in_parent() {
         return;
-    }
-    if let Some(arena) = existing() {
-        FORKED.set(Owner::of_word(arena.prepared.load(Ordering::Relaxed)));
     }
     each_arena().for_each(|arena| arena.tables.release_after_fork());
     CREATE.release_after_fork();
 }
 
+#[link_section = "mp_fork"]
 extern "C" fn child() {
     if !HANDLERS.end_in_child() {
         return;

@@ -96,7 +96,7 @@ impl Arena {
         entries().for_each(|e| self.settle_entry(e));
         self.free_chunks(slot);
         self.adopt_settling(number);
-        slot.start_time.store(0, Ordering::Relaxed);
+        slot.started_by.store(0, Ordering::Relaxed);
         self.refresh_hints();
         let free = Life::new(State::Free, seen.generation(), 0, 0);
         let _ = slot.life.compare_exchange(mine.0, free.0, Ordering::AcqRel, Ordering::Acquire);

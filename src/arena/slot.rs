@@ -185,8 +185,8 @@ pub(crate) const ENTRY_CHUNKS: usize = 16;
 #[repr(C)]
 pub(crate) struct Slot {
     pub(crate) life: AtomicU64,
-    /// When the process started, in the kernel's clock ticks: tells it from a later one with the same pid.
-    pub(crate) start_time: AtomicU64,
+    /// In the kernel's clock ticks: the process had started by then, which tells it from a later one with the same pid.
+    pub(crate) started_by: AtomicU64,
     /// When the slot became PENDING, in nanoseconds on the monotonic clock; 0 before.
     pub(crate) since: AtomicU64,
     /// Rung when an object that the process watches changes.

@@ -75,8 +75,10 @@ pub unsafe trait Quick: Handle {
     type Body: 'static;
 }
 
-/// Where the hand is: it only ever rises.
+/// Where the hand is: it only ever rises. (On a page that a fork writes in any case.)
+#[link_section = "mp_fork_data"]
 static HAND: AtomicU64 = AtomicU64::new(1);
+#[link_section = "mp_fork_data"]
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 /// How many handles this process has.

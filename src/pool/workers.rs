@@ -20,7 +20,7 @@ pub(crate) const WORKER_BOOTSTRAP: u32 = 2;
 pub(super) fn fork_zygote(shared: &Arc<Shared>) -> Result<()> {
     let (arena, cell, name) = (shared.arena(), shared.words(), shared.name.clone());
     let options = ForkOptions { identity: Identity::worker(&shared.name, 0), die_with_parent: true };
-    let child = fork::fork(&options, move || zygote::run(arena, cell, name))?;
+    let child = fork::fork(options, move || zygote::run(arena, cell, name))?;
     enter(shared, 0, &child);
     let (host, owner) = (shared.clone(), child.owner);
     reaper::watch(child, Box::new(move |_| after_zygote(&host, owner)));

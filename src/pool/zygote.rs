@@ -64,7 +64,7 @@ impl Zygote {
         let (arena, cell) = (self.arena, self.cell);
         // What stands there is the last worker's; the new one is not yet known to work.
         cell.record(arena, index).owner.store(0, Ordering::Release);
-        let forked = fork::fork_unwatched(&options, move || {
+        let forked = fork::fork_unwatched(options, move || {
             signal::ignore_interrupt();
             worker::work(arena, cell, index)
         });

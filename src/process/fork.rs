@@ -24,16 +24,28 @@ pub struct ForkOptions {
 
 /// Forks a child, which runs `body` and leaves with the exit code that it answers. It is not watched yet:
 /// [`reaper::watch`].
-pub fn fork(options: &ForkOptions, body: impl FnOnce() -> i32) -> Result<Child> {
+pub fn fork(options: ForkOptions, body: impl FnOnce() -> i32) -> Result<Child> {
     reaper::ensure()?;
-    warn_of_threads();
-    let (pid, owner) = fork_unwatched(options, body)?;
+    let threads = thread::host_threads();
+    warn_of_threads(threads);
+    let (pid, owner) = fork_beside(threads, options, body)?;
     fault!("process.fork:forked");
     Child::hold(pid, owner)
 }
 
 /// As [`fork`], for a caller that waits for its children itself: a pool's zygote, which must not have threads.
-pub fn fork_unwatched(options: &ForkOptions, body: impl FnOnce() -> i32) -> Result<(i32, Owner)> {
+pub fn fork_unwatched(options: ForkOptions, body: impl FnOnce() -> i32) -> Result<(i32, Owner)> {
+    fork_beside(thread::host_threads(), options, body)
+}
+
+/// Forks where the host has so many threads, if that is known.
+#[link_section = "mp_fork"]
+#[inline(never)]
+fn fork_beside(
+    threads: Option<u32>,
+    options: ForkOptions,
+    body: impl FnOnce() -> i32,
+) -> Result<(i32, Owner)> {
     start::check_may_start()?;
     let arena = Arena::get()?;
     super::register_fork_handlers();
@@ -42,7 +54,7 @@ pub fn fork_unwatched(options: &ForkOptions, body: impl FnOnce() -> i32) -> Resu
     } else {
         life::register();
     }
-    let flushed = stdio::flush_before_fork();
+    let flushed = stdio::flush_before_fork(threads == Some(1));
     let forked = if options.die_with_parent { life::expecting(child::fork) } else { child::fork() };
     let owner = arena::forked_child();
     match forked {
@@ -63,12 +75,12 @@ pub fn fork_unwatched(options: &ForkOptions, body: impl FnOnce() -> i32) -> Resu
 }
 
 /// A child inherits what the host's other threads have locked at this moment, for ever.
-fn warn_of_threads() {
+fn warn_of_threads(threads: Option<u32>) {
     static WARNED: AtomicBool = AtomicBool::new(false);
     if WARNED.load(Ordering::Relaxed) {
         return;
     }
-    if let Some(threads @ 2..) = thread::host_threads() {
+    if let Some(threads @ 2..) = threads {
         if !WARNED.swap(true, Ordering::Relaxed) {
             let text = format!(
                 "a child is forked from a process with {threads} threads: whatever the others have locked at this \
@@ -79,15 +91,17 @@ fn warn_of_threads() {
     }
 }
 
-fn in_child(flushed: &Flushed, options: &ForkOptions, body: impl FnOnce() -> i32) -> ! {
+/// The child's whole life. Nothing is allocated, copied or dropped on its way that need not be: each page that a fresh
+/// child touches is a fault, which costs more than a system call.
+#[link_section = "mp_fork"]
+fn in_child(flushed: &Flushed, options: ForkOptions, body: impl FnOnce() -> i32) -> ! {
     stdio::after_fork_in_child(flushed);
-    let name = &options.identity.name;
     if let Err(error) = begin(options) {
-        log::say(log::ERROR, &format!("{name} could not begin: {error}"));
+        log::say(log::ERROR, &format!("{} could not begin: {error}", identity::current_name()));
         child::leave(EXIT_FAILED);
     }
     fault!("process.fork:begun");
-    let code = run(name, body);
+    let code = run(body);
     end();
     fault!("process.fork:ended");
     if let Some(arena) = Arena::if_made() {
@@ -97,8 +111,10 @@ fn in_child(flushed: &Flushed, options: &ForkOptions, body: impl FnOnce() -> i32
 }
 
 /// Puts away what belongs to the parent.
-fn begin(options: &ForkOptions) -> Result<()> {
-    // First: a child whose parent has gone has lost its place in the arena too, and ends here without a word.
+#[link_section = "mp_fork"]
+fn begin(options: ForkOptions) -> Result<()> {
+    identity::take_on(options.identity);
+    // At once: a child whose parent has gone has lost its place in the arena too, and ends here without a word.
     if options.die_with_parent {
         life::watch_inherited()?;
     }
@@ -108,22 +124,24 @@ fn begin(options: &ForkOptions) -> Result<()> {
     }
     reaper::forget_parent();
     Cancel::use_none();
-    identity::take_on(options.identity.clone());
     Ok(())
 }
 
 /// Runs what a child is made for; the exit code.
-pub(super) fn run(name: &str, body: impl FnOnce() -> i32) -> i32 {
+#[link_section = "mp_fork"]
+#[inline(never)]
+pub(super) fn run(body: impl FnOnce() -> i32) -> i32 {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(code) => code & 0xff,
         Err(_) => {
-            log::say(log::ERROR, &format!("{name}: a defect in libmp ended it"));
+            log::say(log::ERROR, &format!("{}: a defect in libmp ended it", identity::current_name()));
             EXIT_FAILED
         }
     }
 }
 
 /// What a return from main would do: waits for the child's own children, and flushes.
+#[link_section = "mp_fork"]
 fn end() {
     reaper::await_children();
     stdio::flush_at_end();

@@ -12,7 +12,7 @@ use crate::arena::multi::Waitable;
 use crate::arena::wait::Waiter;
 use crate::arena::{event, Arena, Owner};
 use crate::error::{Error, Result, Status};
-use crate::sync::ended;
+use crate::sync::{ended, Cancel};
 use crate::sys::clock::Deadline;
 use crate::sys::fork::LocalLock;
 use crate::sys::function::Function;
@@ -170,7 +170,11 @@ impl Process {
 
     /// Waits for its end.
     pub fn join(&self, deadline: Deadline) -> Result<()> {
-        self.started()?;
+        let (_, owner) = self.started()?;
+        // Who can be cancelled sleeps on a word, as everywhere else.
+        if !Cancel::is_used() {
+            reaper::await_end(owner, deadline);
+        }
         let mut waiter = Waiter::new(Arena::get()?, deadline);
         let record = &self.record;
         event::wait(&record.changed, &mut waiter, || record.get(), || true)

@@ -21,7 +21,9 @@ impl Identity {
 }
 
 /// This process's; `None` in one that libmp did not start.
+#[link_section = "mp_fork_data"]
 pub(super) static CURRENT: LocalLock<Option<Identity>> = LocalLock::new(None);
+#[link_section = "mp_fork_data"]
 static CHILDREN: AtomicU32 = AtomicU32::new(0);
 
 /// The identity of this process's next child, with a name of its own or the one that follows from its path.
@@ -41,6 +43,7 @@ pub fn current_name() -> String {
 }
 
 /// In a new child: takes its identity on.
+#[link_section = "mp_fork"]
 pub(super) fn take_on(identity: Identity) {
     CHILDREN.store(0, Ordering::Relaxed);
     *CURRENT.lock() = Some(identity);

@@ -21,8 +21,7 @@ pub(super) fn launch(method: StartMethod, plan: &Plan<'_>) -> Result<(Child, Opt
     let (identity, die_with_parent) = (plan.identity.clone(), plan.die_with_parent);
     match method {
         StartMethod::Fork => {
-            let name = identity.name.clone();
-            let child = fork::fork(&ForkOptions { identity, die_with_parent }, || plan.recipe.run(&name))?;
+            let child = fork::fork(ForkOptions { identity, die_with_parent }, || plan.recipe.run())?;
             Ok((child, None))
         }
         StartMethod::Spawn => {

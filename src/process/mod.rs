@@ -25,10 +25,15 @@ pub const EXIT_FAILED: i32 = 70;
 pub(crate) const NOT_OURS: &str =
     "this handle belongs to the process that made it: in a forked child it can only be freed";
 
+#[link_section = "mp_fork_data"]
 static HANDLERS: Handlers = Handlers::new();
 
+// What runs around every fork has a section of its own, here and below: it lies together, and a fresh child, to which
+// every page of code is a fault, needs few pages of it. So have the words that they change.
+//
 // Handlers of this floor: its locks are held over fork. No code calls the arena while it holds one of them, so
 // their order against the arena's does not matter.
+#[link_section = "mp_fork"]
 extern "C" fn prepare() {
     if !HANDLERS.begin(|| target::REGISTRY.hold_over_fork()) {
         return;
@@ -37,12 +42,14 @@ extern "C" fn prepare() {
     reaper::STATE.hold_over_fork();
 }
 
+#[link_section = "mp_fork"]
 extern "C" fn parent() {
     if HANDLERS.end_in_parent() {
         release();
     }
 }
 
+#[link_section = "mp_fork"]
 extern "C" fn child() {
     if HANDLERS.end_in_child() {
         release();

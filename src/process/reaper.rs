@@ -15,7 +15,7 @@ use crate::sys::log;
 use crate::sys::pidfd::{self, PidFd};
 use crate::sys::prim::{Futex, Ordering};
 use crate::sys::watch::Watcher;
-use crate::sys::{futex, thread};
+use crate::sys::{child, futex, thread};
 use std::cell::Cell;
 use std::os::fd::RawFd;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -25,6 +25,10 @@ use std::sync::Arc;
 const ROUND: i64 = 1_000_000_000;
 /// Children without a descriptor are looked after this often.
 const NAP: i64 = 10_000_000;
+/// After a start the reaper looks for further ones by itself, this often and so many times, in nanoseconds: programs start
+/// children by the dozen, and to wake this thread for each would cost as much as a tenth of a start.
+const TICK: i64 = 1_000_000;
+const TICKS: u32 = 8;
 /// A child is mended in less, in nanoseconds.
 const SLICE: u64 = 100_000;
 const NONE: RawFd = -1;
@@ -103,10 +107,20 @@ pub(super) struct State {
     home: u32,
     watcher: Option<Arc<Watcher>>,
     children: Vec<Watched>,
+    /// How many children have come, ever.
+    came: u64,
+    /// Whether the reaper looks for further ones by itself.
+    ticking: bool,
 }
 
-pub(super) static STATE: LocalLock<State> =
-    LocalLock::new(State { home: 0, watcher: None, children: Vec::new() });
+impl State {
+    const fn new(home: u32) -> State {
+        State { home, watcher: None, children: Vec::new(), came: 0, ticking: false }
+    }
+}
+
+#[link_section = "mp_fork_data"]
+pub(super) static STATE: LocalLock<State> = LocalLock::new(State::new(0));
 /// Rises when a child has been buried and its callback has returned.
 static BURIED: Futex = Futex::new(0);
 
@@ -124,8 +138,7 @@ fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
     let mut state = STATE.lock();
     let mut inherited = None;
     if state.home != std::process::id() {
-        let new = State { home: std::process::id(), watcher: None, children: Vec::new() };
-        inherited = Some(std::mem::replace(&mut *state, new));
+        inherited = Some(std::mem::replace(&mut *state, State::new(std::process::id())));
     }
     let result = f(&mut state);
     drop(state);
@@ -135,8 +148,17 @@ fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
 }
 
 /// In a forked child: lets go of what its parent watched.
+#[link_section = "mp_fork"]
 pub(super) fn forget_parent() {
-    with_state(|_| ());
+    // Without a child there is nothing to let go of that is worth a page.
+    if !STATE.lock().children.is_empty() {
+        with_state(|_| ());
+    }
+}
+
+/// In a forked child whose function has returned: whether it had children of its own. Looks, and lets nothing go.
+fn is_inherited() -> bool {
+    STATE.lock().home != child::pid() as u32
 }
 
 /// Starts the thread if it does not run. Before a child is made: so one that could not be watched is not made.
@@ -162,7 +184,12 @@ pub fn watch(child: Child, on_exit: OnExit) {
     let fd = child.pidfd.as_ref().and_then(|pidfd| pidfd.raw()).unwrap_or(NONE);
     let watcher = with_state(|state| {
         state.children.push(Watched { child, fd, on_exit });
-        state.watcher.clone()
+        state.came += 1;
+        if state.ticking {
+            None
+        } else {
+            state.watcher.clone()
+        }
     });
     if let Some(watcher) = watcher {
         watcher.wake();
@@ -184,8 +211,28 @@ fn find(owner: Owner) -> Option<(Option<Arc<PidFd>>, RawFd)> {
     })
 }
 
+/// Waits for the end of a child on this thread, which then sees to it: without a detour over the reaper's. Answers
+/// false when the deadline passes first.
+pub(super) fn await_end(owner: Owner, deadline: Deadline) -> bool {
+    loop {
+        // One without a pidfd had gone before it was watched: the reaper is about to see to it.
+        let Some((Some(pidfd), _)) = find(owner) else { return true };
+        if pidfd.wait(deadline) {
+            look_at(owner);
+            return true;
+        }
+        if deadline.passed() {
+            return false;
+        }
+    }
+}
+
 /// Waits for the end of all children that are to be awaited.
+#[link_section = "mp_fork"]
 pub(super) fn await_children() {
+    if is_inherited() {
+        return;
+    }
     loop {
         let seen = BURIED.load(Ordering::Acquire);
         if !with_state(|state| state.children.iter().any(|w| w.child.awaited_at_exit)) {
@@ -200,9 +247,13 @@ fn run() {
     // Somebody may wait for what a dead child held: it is to be settled at once.
     thread::ask_for_short_slices(SLICE);
     let mut round = clock::now() + ROUND;
+    let mut pace = Pace::default();
     while let Some(watcher) = whole_watcher() {
+        let ticking = pace.is_ticking();
         let (owners, fds) = watched();
-        let deadline = if fds.contains(&NONE) {
+        let deadline = if ticking {
+            Deadline::after(TICK)
+        } else if fds.contains(&NONE) {
             Deadline::after(NAP)
         } else if fds.is_empty() && watcher.is_whole() {
             Deadline::Never
@@ -226,6 +277,25 @@ fn run() {
             // Among a thousand processes a round takes a while: no more than a fiftieth of the time.
             round = clock::now() + ROUND.max((clock::now() - begun) * 50);
         }
+    }
+}
+
+/// How long the reaper goes on to look for new children.
+#[derive(Default)]
+struct Pace {
+    came: u64,
+    quiet: u32,
+}
+
+impl Pace {
+    /// Whether it looks again soon. To be asked before the children are looked up: one that comes after a "no" wakes it.
+    fn is_ticking(&mut self) -> bool {
+        with_state(|state| {
+            self.quiet = if state.came == self.came { self.quiet + 1 } else { 0 };
+            self.came = state.came;
+            state.ticking = self.quiet < TICKS;
+            state.ticking
+        })
     }
 }
 

@@ -19,11 +19,13 @@ pub(super) struct Recipe {
 
 impl Recipe {
     /// In the child: calls the function; the exit code.
-    pub(super) fn run(&self, name: &str) -> i32 {
+    #[link_section = "mp_fork"]
+    pub(super) fn run(&self) -> i32 {
         let args: Vec<&[u8]> = self.args.iter().map(Vec::as_slice).collect();
         let mut returned = Vec::new();
         let outcome = Call::new(&args, &mut returned).run(self.function);
         if let Some(message) = &outcome.message {
+            let name = identity::current_name();
             log::say(log::ERROR, &format!("{name} failed with code {}: {message}", outcome.code));
         }
         // Of a failure's code only the low byte arrives; it must not look like success.
@@ -54,10 +56,10 @@ impl Recipe {
 
 /// In a spawned child: does what [`Recipe::encode`] said; the exit code.
 pub(crate) fn run_spawned(payload: &[u8]) -> i32 {
-    let name = identity::current_name();
     match Recipe::decode(payload) {
-        Ok(recipe) => recipe.run(&name),
+        Ok(recipe) => recipe.run(),
         Err(error) => {
+            let name = identity::current_name();
             log::say(log::ERROR, &format!("{name} could not begin: {error}"));
             EXIT_FAILED
         }

@@ -95,7 +95,7 @@ pub fn main_init() -> Result<()> {
         Ok(letter) => {
             CALLED.store(true, Ordering::Release);
             start::set_starting(false);
-            fork::run(&letter.identity.name, || crate::wiring::run_child(letter.kind, &letter.payload))
+            fork::run(|| crate::wiring::run_child(letter.kind, &letter.payload))
         }
         Err(error) => {
             log::say(log::ERROR, &format!("a spawned child could not begin: {error}"));

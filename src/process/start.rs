@@ -70,13 +70,24 @@ pub fn default_method() -> i32 {
 /// Whether this process may start others: a spawned child whose function has not begun would start them again and
 /// again, each child its own.
 pub fn check_may_start() -> Result<()> {
-    if STARTING.load(Ordering::Relaxed) || std::env::var_os(super::bootstrap::VARIABLE).is_some() {
+    if STARTING.load(Ordering::Relaxed) || has_ticket() {
         return Err(Error::new(
             Status::Bootstrap,
             "this process is itself a child that is still starting: start others after mp_main_init",
         ));
     }
     Ok(())
+}
+
+/// Whether the environment still names what a spawned child is to do. Once it does not, it never will.
+fn has_ticket() -> bool {
+    static NONE: AtomicBool = AtomicBool::new(false);
+    if NONE.load(Ordering::Relaxed) {
+        return false;
+    }
+    let has = std::env::var_os(super::bootstrap::VARIABLE).is_some();
+    NONE.store(!has, Ordering::Relaxed);
+    has
 }
 
 /// Whether this process is a spawned child whose function has not begun.

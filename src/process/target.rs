@@ -19,6 +19,7 @@ pub enum Target {
 }
 
 /// Functions by name. Few: a list is searched.
+#[link_section = "mp_fork_data"]
 pub(super) static REGISTRY: LocalLock<Vec<(String, Function)>> = LocalLock::new(Vec::new());
 
 /// Gives a function a name, by which it travels where its pointer can't.

@@ -44,7 +44,13 @@ impl Cancel {
         wait::use_cancel(Some(self.word));
     }
 
+    /// Whether this thread's blocking calls can be ended.
+    pub fn is_used() -> bool {
+        !USED.get().is_null()
+    }
+
     /// From now on nothing ends this thread's blocking calls.
+    #[link_section = "mp_fork"]
     pub fn use_none() {
         USED.set(std::ptr::null());
         wait::use_cancel(None);

@@ -19,6 +19,7 @@ pub unsafe fn call_user(f: UserFn, arg: *mut c_void) -> i32 {
     unsafe { barrier(f, arg) }
 }
 
+#[link_section = "mp_fork"]
 #[inline(never)]
 unsafe extern "C" fn barrier(f: unsafe extern "C-unwind" fn(*mut c_void) -> i32, arg: *mut c_void) -> i32 {
     // SAFETY: by the contract of `call_user`.

@@ -14,8 +14,15 @@ pub enum Fork {
     Parent(i32),
 }
 
+/// This process's number.
+pub fn pid() -> i32 {
+    // SAFETY: getpid cannot fail.
+    unsafe { libc::getpid() }
+}
+
 /// libc's fork, with all fork handlers. In the child only this thread goes on: what other threads had locked in
 /// the host's code stays locked.
+#[link_section = "mp_fork"]
 pub fn fork() -> Result<Fork> {
     // SAFETY: fork takes nothing. The child keeps to what libc leaves usable, and to locks that fork handlers
     // hold; what the user's function does there is the user's affair.
@@ -27,6 +34,7 @@ pub fn fork() -> Result<Fork> {
 }
 
 /// Ends this process at once, past exit handlers and buffers.
+#[link_section = "mp_fork"]
 pub fn leave(code: i32) -> ! {
     // SAFETY: _exit takes a number.
     unsafe { libc::_exit(code) }

@@ -18,6 +18,15 @@ pub fn roughly_now() -> i64 {
     t.tv_sec * 1_000_000_000 + t.tv_nsec
 }
 
+/// The kernel's clock ticks since boot, as /proc counts them: a process that exists now began at this tick or before.
+pub fn boot_ticks() -> u64 {
+    const TICK: u64 = 10_000_000;
+    let mut t = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `t` is a live timespec. By a system call: a forked child would have to fault in the kernel's shared page.
+    unsafe { libc::syscall(libc::SYS_clock_gettime, libc::CLOCK_BOOTTIME, &raw mut t) };
+    (t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64) / TICK
+}
+
 /// How many pauses of a spin loop take so many nanoseconds, about; none where there is only one processor, for a
 /// thread that spins there keeps all others from going on.
 pub fn pauses(nanoseconds: u32) -> u32 {

@@ -44,12 +44,16 @@ struct Life {
     inherited: Option<Held>,
     /// What this process watches its parent by.
     watched: Option<Held>,
+    /// Whether the child that is being forked will watch its parent.
+    expected: bool,
 }
 
+#[link_section = "mp_fork_data"]
 static LIFE: LocalLock<Life> =
-    LocalLock::new(Life { read: None, write: None, inherited: None, watched: None });
+    LocalLock::new(Life { read: None, write: None, inherited: None, watched: None, expected: false });
 
 /// The thread that holds `LIFE` over its fork: so that handlers which were registered twice act once.
+#[link_section = "mp_fork_data"]
 static HOLDER: AtomicI32 = AtomicI32::new(0);
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
@@ -72,20 +76,25 @@ pub fn register() {
     }
 }
 
+#[link_section = "mp_fork"]
 extern "C" fn prepare() {
     let thread = thread_id();
     if HOLDER.load(Ordering::Relaxed) != thread {
         LIFE.hold_over_fork();
         HOLDER.store(thread, Ordering::Relaxed);
+        // SAFETY: this thread has just taken the lock.
+        unsafe { LIFE.held() }.expected = EXPECTING.get();
     }
 }
 
+#[link_section = "mp_fork"]
 extern "C" fn in_parent() {
     if HOLDER.swap(0, Ordering::Relaxed) != 0 {
         LIFE.release_after_fork();
     }
 }
 
+#[link_section = "mp_fork"]
 extern "C" fn in_child() {
     if HOLDER.swap(0, Ordering::Relaxed) == 0 {
         return;
@@ -93,10 +102,8 @@ extern "C" fn in_child() {
     // SAFETY: the thread that forked took the lock in `prepare`, and is the only one here.
     let life = unsafe { LIFE.held() };
     let read = life.read.take();
-    let expecting = EXPECTING.with(|expecting| expecting.replace(false));
-    let kept = if expecting { read } else { None };
-    let dropped =
-        [life.write.take(), life.watched.take(), life.inherited.take(), if expecting { None } else { read }];
+    let (kept, unwanted) = if life.expected { (read, None) } else { (None, read) };
+    let dropped = [life.write.take(), life.watched.take(), life.inherited.take(), unwanted];
     dropped.into_iter().flatten().for_each(Held::close);
     life.inherited = kept;
     LIFE.release_after_fork();
@@ -128,9 +135,9 @@ pub fn read_end() -> Result<RawFd> {
 
 /// Runs `fork`, whose child will call [`watch_inherited`]. The read end must exist: [`read_end`].
 pub fn expecting<R>(fork: impl FnOnce() -> R) -> R {
-    EXPECTING.with(|expecting| expecting.set(true));
+    EXPECTING.set(true);
     let result = fork();
-    EXPECTING.with(|expecting| expecting.set(false));
+    EXPECTING.set(false);
     result
 }
 

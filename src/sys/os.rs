@@ -113,14 +113,15 @@ pub fn poll(fd: RawFd, events: libc::c_short, deadline: Deadline) -> libc::c_sho
             Deadline::Now => Some(0),
             Deadline::At(at) => Some(at.saturating_sub(clock::now()).max(0)),
         };
-        let timeout = left.map(|left| libc::timespec {
+        let mut timeout = left.map(|left| libc::timespec {
             tv_sec: (left / 1_000_000_000) as libc::time_t,
             tv_nsec: (left % 1_000_000_000) as libc::c_long,
         });
-        let timeout_ptr = timeout.as_ref().map_or(std::ptr::null(), |t| t as *const libc::timespec);
+        let timeout_ptr = timeout.as_mut().map_or(std::ptr::null_mut(), std::ptr::from_mut);
         let mut entry = libc::pollfd { fd, events, revents: 0 };
-        // SAFETY: one live entry; the timeout is null or live; no mask.
-        match unsafe { libc::ppoll(&mut entry, 1, timeout_ptr, std::ptr::null()) } {
+        // SAFETY: one live entry; the timeout is null or live; no mask. Not libc's, which may end a cancelled thread, and
+        // that would unwind through this library.
+        match unsafe { libc::syscall(libc::SYS_ppoll, &raw mut entry, 1, timeout_ptr, 0, 0) } {
             n if n > 0 => return entry.revents,
             0 => return 0,
             _ if errno() == libc::EINTR => {}

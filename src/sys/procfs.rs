@@ -56,6 +56,20 @@ fn parse_stat(line: &[u8]) -> Option<Stat> {
     Some(Stat { state, parent, threads, start_time })
 }
 
+/// How many threads this process has, by one system call.
+pub fn threads() -> Option<u32> {
+    let mut task = std::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: the path ends in NUL, and stat fills the struct or fails. A directory has two links more than entries that
+    // are directories, here one for each thread.
+    let links = unsafe {
+        if libc::stat(c"/proc/self/task".as_ptr(), task.as_mut_ptr()) < 0 {
+            return None;
+        }
+        task.assume_init().st_nlink
+    };
+    u32::try_from(links).ok()?.checked_sub(2).filter(|threads| *threads > 0)
+}
+
 /// When the process started, in clock ticks after boot: with the pid, its identity.
 pub fn start_time(pid: i32) -> Option<u64> {
     stat(pid).map(|stat| stat.start_time)
@@ -86,12 +100,12 @@ pub fn is_gone(pid: i32) -> bool {
     pid > 0 && unsafe { libc::kill(pid, 0) } < 0 && os::errno() == libc::ESRCH
 }
 
-/// Whether a process lives. `start_time` 0 means that it is not known. With `mapping`, as [`mapping_at`] gave it,
+/// Whether a process lives that had started by that clock tick; 0 means that it is not known. With `mapping`, as [`mapping_at`] gave it,
 /// a process whose readable memory map does not show that file has exec'ed, and counts as dead.
 ///
-/// Only proof counts: ESRCH, a zombie, another start time, or such a map. No permission, no descriptor, and a
+/// Only proof counts: ESRCH, a zombie, a later start, or such a map. No permission, no descriptor, and a
 /// hidden or foreign /proc prove nothing.
-pub fn liveness(pid: i32, start_time: u64, mapping: Option<(u64, u64)>) -> Liveness {
+pub fn liveness(pid: i32, started_by: u64, mapping: Option<(u64, u64)>) -> Liveness {
     if pid <= 0 {
         return Liveness::Unknown;
     }
@@ -99,7 +113,7 @@ pub fn liveness(pid: i32, start_time: u64, mapping: Option<(u64, u64)>) -> Liven
         return Liveness::Dead;
     }
     let Some(stat) = stat(pid) else { return Liveness::Unknown };
-    if stat.ended() || (start_time != 0 && stat.start_time != start_time) {
+    if stat.ended() || (started_by != 0 && stat.start_time > started_by) {
         return Liveness::Dead;
     }
     match mapping.map(|file| maps_file(pid, file)) {
@@ -278,7 +292,8 @@ mod tests {
         let start = start_time(me()).unwrap();
         assert_eq!(liveness(me(), start, None), Liveness::Alive);
         assert_eq!(liveness(me(), 0, None), Liveness::Alive);
-        assert_eq!(liveness(me(), start + 1, None), Liveness::Dead);
+        assert_eq!(liveness(me(), super::super::clock::boot_ticks(), None), Liveness::Alive);
+        assert_eq!(liveness(me(), start - 1, None), Liveness::Dead);
         assert_eq!(liveness(0, 0, None), Liveness::Unknown);
         assert_eq!(liveness(-1, 0, None), Liveness::Unknown);
         assert_eq!(liveness(i32::MAX, 0, None), Liveness::Dead);

@@ -53,10 +53,10 @@ pub struct Flushed {
 }
 
 /// Before a fork: flushes stdout and stderr, unless another thread is inside them, and all streams where the
-/// host has one thread: beside a thread that waits in getchar, flushing all would wait too. Keeps errno.
-pub fn flush_before_fork() -> Flushed {
+/// host has one thread (`alone`): beside a thread that waits in getchar, flushing all would wait too. Keeps errno.
+pub fn flush_before_fork(alone: bool) -> Flushed {
     let flush = || {
-        if thread::host_threads() == Some(1) {
+        if alone {
             flush_all();
             return Flushed { everything: true, standard: [true; 2], streams: None };
         }
@@ -67,6 +67,7 @@ pub fn flush_before_fork() -> Flushed {
 
 /// In the forked child, first: drops the copies of what the parent had written but could not flush. The parent
 /// writes it, and the child's own flush would write it again.
+#[link_section = "mp_fork"]
 pub fn after_fork_in_child(flushed: &Flushed) {
     if flushed.everything {
         return;
@@ -151,6 +152,7 @@ const AT_END: i64 = 1_000_000_000;
 
 /// At the end of a forked child, before `_exit`: flushes all streams. Where the user left threads behind, one of
 /// them may sit in a stream for ever; such a stream is left out, and what can't be flushed in a second given up.
+#[link_section = "mp_fork"]
 pub fn flush_at_end() {
     if thread::host_threads() == Some(1) {
         return signal::without_sigpipe(flush_all);
@@ -215,7 +217,7 @@ mod tests {
 
     /// Forks as the library does, with `in_child` for a target.
     fn fork(in_child: impl FnOnce()) {
-        let flushed = flush_before_fork();
+        let flushed = flush_before_fork(thread::host_threads() == Some(1));
         // SAFETY: the child uses stdio and the allocator, which libc's fork leaves usable.
         unsafe {
             let child = libc::fork();

@@ -73,19 +73,20 @@ fn leaving() -> i32 {
 
 /// How many threads of the host's there are in this process, if /proc tells. A thread of the library that calls
 /// this, from a callback, counts as one of the host's. The answer may be too high for an instant, never too low.
+#[link_section = "mp_fork"]
 pub fn host_threads() -> Option<u32> {
     let caller = i32::from(LIBRARY_IN.with(Cell::get) == pid());
     let mut host = 0;
     for _ in 0..10 {
         let (word, running_before) = running();
-        let total = procfs::stat(pid())?.threads as i32;
+        let total = procfs::threads()? as i32;
         let left = leaving();
         if running().0 != word {
             host = total + caller;
             continue;
         }
         host = total - running_before - left + caller;
-        if host <= 1 || procfs::stat(pid())?.threads as i32 == total {
+        if host <= 1 || procfs::threads()? as i32 == total {
             break;
         }
     }

@@ -320,7 +320,7 @@ fn own_child() {
         identity: mp::process::identity::Identity::worker("named", 1),
         die_with_parent: true,
     };
-    let child = mp::process::fork::fork(&options, || {
+    let child = mp::process::fork::fork(options.clone(), || {
         assert_eq!(mine.acquire(EVER).unwrap(), Status::Ok);
         words.set(0, 1);
         nap(100_000);
