@@ -65,6 +65,7 @@ pub(crate) fn settle(arena: &Arena, entry_kind: u32, entry: &Entry) {
 pub(crate) fn run_child(kind: u32, payload: &[u8]) -> i32 {
     match kind {
         process::spawn::PROCESS => process::run_spawned(payload),
+        process::forkserver::SERVER => process::server::serve(payload),
         pool::WORKER_BOOTSTRAP => pool::run_spawned(payload),
         _ => process::EXIT_FAILED,
     }

@@ -141,6 +141,11 @@ impl Arena {
         let _ = slot.life.compare_exchange(seen.0, known.0, Ordering::AcqRel, Ordering::Relaxed);
     }
 
+    /// The slot that this process has prepared for a child is that of another's child.
+    pub(crate) fn give_child_to(&self, child: Owner, parent: Owner) {
+        self.slot(child.slot()).parent.store(parent.bits(), Ordering::Release);
+    }
+
     /// A child that never came to be: its slot is given up.
     pub(crate) fn abandon_pending(&self, owner: Owner) {
         let life = self.life(owner.slot());

@@ -86,6 +86,7 @@ pub(super) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<()> {
     let options = SpawnOptions {
         identity: Identity::worker(&shared.name, u64::from(index) + 1),
         die_with_parent: true,
+        descriptors: Vec::new(),
     };
     let (child, bootstrap) = spawn::spawn(WORKER_BOOTSTRAP, &payload, &options)?;
     enter(shared, index as usize, &child);

@@ -1,10 +1,10 @@
-//! What a spawned child finds in its environment: one variable, removed at once, that names the arena and in it a
-//! block with the rest.
+//! What a child reads when it begins: a letter, in a block of the arena. To a child of the fork server the request says
+//! where it is; a spawned child finds that in its environment, in one variable, removed at once, that names the arena too.
 
 use super::identity::Identity;
 use super::start;
 use super::wire::{Reader, Writer};
-use crate::arena::{Arena, BlockRef, Owner};
+use crate::arena::{Arena, Block, BlockRef, Owner};
 use crate::error::{Error, Result};
 use std::os::fd::RawFd;
 
@@ -19,19 +19,58 @@ pub(super) struct Ticket {
     pub(super) capacity: u64,
     /// The slot that the parent made for the child.
     pub(super) owner: Owner,
-    /// The block, how much of it is written, and a sum over that: a parent that dies early takes the block with it.
-    pub(super) block: BlockRef,
-    pub(super) length: u64,
-    pub(super) sum: u64,
+    pub(super) letter: Place,
     /// The read end of the parent's pipe, for a child that dies with it.
     pub(super) life: Option<RawFd>,
+}
+
+/// Where a letter is: the block, how much of it is written, and a sum over that: a parent that dies early takes the block
+/// with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    block: BlockRef,
+    length: u64,
+    sum: u64,
+}
+
+impl Place {
+    pub(super) fn write(&self, out: &mut Writer) {
+        [self.block.bits(), self.length, self.sum].into_iter().for_each(|number| out.number(number));
+    }
+
+    pub(super) fn read(from: &mut Reader<'_>) -> Result<Place> {
+        Ok(Place { block: BlockRef::from_bits(from.number()?), length: from.number()?, sum: from.number()? })
+    }
+}
+
+/// A letter that was written, to be kept until its reader has ended.
+#[derive(Debug)]
+pub struct Bootstrap {
+    #[allow(dead_code)]
+    block: Block,
+    place: Place,
+}
+
+impl Bootstrap {
+    pub(super) fn write(letter: &Letter) -> Result<Bootstrap> {
+        let arena = Arena::get()?;
+        let bytes = letter.to_bytes();
+        let block = arena.allocate(bytes.len() as u64, false)?;
+        arena.write(arena.data_offset(block.reference()), &bytes);
+        let place = Place { block: block.reference(), length: bytes.len() as u64, sum: sum(&bytes) };
+        Ok(Bootstrap { block, place })
+    }
+
+    pub(super) fn place(&self) -> Place {
+        self.place
+    }
 }
 
 impl Ticket {
     pub(super) fn to_text(self) -> String {
         let life = self.life.unwrap_or(-1);
-        let (owner, block) = (self.owner.bits(), self.block.bits());
-        format!("{}:{}:{owner}:{block}:{}:{}:{life}", self.arena, self.capacity, self.length, self.sum)
+        let (owner, Place { block, length, sum }) = (self.owner.bits(), self.letter);
+        format!("{}:{}:{owner}:{}:{length}:{sum}:{life}", self.arena, self.capacity, block.bits())
     }
 
     pub(super) fn from_text(text: &str) -> Option<Ticket> {
@@ -41,9 +80,11 @@ impl Ticket {
             arena: next()?.try_into().ok().filter(|fd| *fd > 2)?,
             capacity: next()?.try_into().ok()?,
             owner: Owner::of_word(next()?.try_into().ok()?),
-            block: BlockRef::from_bits(next()?.try_into().ok()?),
-            length: next()?.try_into().ok()?,
-            sum: next()?.try_into().ok()?,
+            letter: Place {
+                block: BlockRef::from_bits(next()?.try_into().ok()?),
+                length: next()?.try_into().ok()?,
+                sum: next()?.try_into().ok()?,
+            },
             life: RawFd::try_from(next()?).ok().filter(|fd| *fd > 2),
         };
         next().is_none().then_some(ticket)
@@ -82,14 +123,14 @@ impl Letter {
         })
     }
 
-    /// Reads the letter that the ticket names.
-    pub(super) fn open(arena: &Arena, ticket: &Ticket) -> Result<Letter> {
-        let offset = arena.data_offset(ticket.block);
-        if offset.checked_add(ticket.length).is_none_or(|end| end > arena.capacity()) {
+    /// Reads the letter at a place.
+    pub(super) fn open(arena: &Arena, place: Place) -> Result<Letter> {
+        let offset = arena.data_offset(place.block);
+        if offset.checked_add(place.length).is_none_or(|end| end > arena.capacity()) {
             return Err(Error::internal("the parent's letter lies outside the arena"));
         }
-        let bytes = arena.read(offset, ticket.length).to_vec();
-        if sum(&bytes) != ticket.sum {
+        let bytes = arena.read(offset, place.length).to_vec();
+        if sum(&bytes) != place.sum {
             return Err(Error::state("the parent ended before this child had begun"));
         }
         Letter::from_bytes(&bytes)
@@ -97,7 +138,7 @@ impl Letter {
 }
 
 /// In the manner of FNV-1a, over words.
-pub(super) fn sum(bytes: &[u8]) -> u64 {
+fn sum(bytes: &[u8]) -> u64 {
     let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0100_0000_01b3).rotate_left(29);
     let words = bytes.chunks(8).map(|chunk| {
         let mut word = [0; 8];
@@ -121,9 +162,7 @@ mod tests {
             arena: 7,
             capacity: 64 << 30,
             owner: Owner::of_word(0x1234_5678),
-            block: BlockRef::from_bits(u64::MAX - 1),
-            length: 99,
-            sum: u64::MAX,
+            letter: Place { block: BlockRef::from_bits(u64::MAX - 1), length: 99, sum: u64::MAX },
             life,
         }
     }

@@ -102,6 +102,12 @@ fn in_child(flushed: &Flushed, options: ForkOptions, body: impl FnOnce() -> i32)
     }
     fault!("process.fork:begun");
     let code = run(body);
+    end_with(code)
+}
+
+/// Ends a forked child whose function has returned.
+#[link_section = "mp_fork"]
+pub(super) fn end_with(code: i32) -> ! {
     end();
     fault!("process.fork:ended");
     if let Some(arena) = Arena::if_made() {

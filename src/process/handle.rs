@@ -1,10 +1,10 @@
 //! A process as its maker sees it.
 
+use super::bootstrap::Bootstrap;
 use super::identity::{self, Identity};
 use super::launch::{self, Plan};
 use super::reaper::{self, Child, Exit};
 use super::recipe::Recipe;
-use super::spawn;
 use super::start::{self, StartMethod};
 use super::NOT_OURS;
 use crate::arena::bridge::{Descriptor, Watched};
@@ -286,7 +286,7 @@ impl fmt::Display for Process {
     }
 }
 
-fn watch(child: Child, record: Arc<Record>, bootstrap: Option<spawn::Bootstrap>) {
+fn watch(child: Child, record: Arc<Record>, bootstrap: Option<Bootstrap>) {
     reaper::watch(
         child,
         Box::new(move |exit| {

@@ -20,6 +20,12 @@ impl Identity {
     }
 }
 
+/// A process that serves this one, under a name of its own: it counts as no child.
+pub fn helper(name: &str) -> Identity {
+    let path = CURRENT.lock().as_ref().map_or_else(String::new, |current| current.path.clone());
+    Identity { name: name.to_owned(), path }
+}
+
 /// This process's; `None` in one that libmp did not start.
 #[link_section = "mp_fork_data"]
 pub(super) static CURRENT: LocalLock<Option<Identity>> = LocalLock::new(None);

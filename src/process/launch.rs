@@ -1,6 +1,8 @@
 //! The start of a process, by each method.
 
+use super::bootstrap::Bootstrap;
 use super::fork::{self, ForkOptions};
+use super::forkserver::{self, ServedOptions};
 use super::identity::Identity;
 use super::reaper::Child;
 use super::recipe::Recipe;
@@ -17,7 +19,7 @@ pub(super) struct Plan<'a> {
 }
 
 /// Starts it. It is not watched yet; what it reads when it begins is to be kept until it has ended.
-pub(super) fn launch(method: StartMethod, plan: &Plan<'_>) -> Result<(Child, Option<spawn::Bootstrap>)> {
+pub(super) fn launch(method: StartMethod, plan: &Plan<'_>) -> Result<(Child, Option<Bootstrap>)> {
     let (identity, die_with_parent) = (plan.identity.clone(), plan.die_with_parent);
     match method {
         StartMethod::Fork => {
@@ -26,12 +28,15 @@ pub(super) fn launch(method: StartMethod, plan: &Plan<'_>) -> Result<(Child, Opt
         }
         StartMethod::Spawn => {
             let payload = plan.recipe.encode()?;
-            let options = SpawnOptions { identity, die_with_parent };
+            let options = SpawnOptions { identity, die_with_parent, descriptors: Vec::new() };
             let (child, bootstrap) = spawn::spawn(spawn::PROCESS, &payload, &options)?;
             Ok((child, Some(bootstrap)))
         }
         StartMethod::ForkServer => {
-            Err(Error::new(Status::Unsupported, "start_method: forkserver is not built yet"))
+            let payload = plan.recipe.encode()?;
+            let options = ServedOptions { identity, die_with_parent };
+            let (child, bootstrap) = forkserver::fork(spawn::PROCESS, &payload, &options)?;
+            Ok((child, Some(bootstrap)))
         }
         StartMethod::Thread => {
             Err(Error::new(Status::Unsupported, "start_method: threads are not built yet"))

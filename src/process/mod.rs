@@ -3,11 +3,13 @@
 pub(crate) mod bootstrap;
 pub mod call;
 pub mod fork;
+pub mod forkserver;
 mod handle;
 pub mod identity;
 mod launch;
 pub mod reaper;
 mod recipe;
+pub mod server;
 pub mod spawn;
 pub mod start;
 pub mod target;
@@ -38,8 +40,10 @@ extern "C" fn prepare() {
     if !HANDLERS.begin(|| target::REGISTRY.hold_over_fork()) {
         return;
     }
+    target::LOCATED.hold_over_fork();
     identity::CURRENT.hold_over_fork();
     reaper::STATE.hold_over_fork();
+    forkserver::STATE.hold_over_fork();
 }
 
 #[link_section = "mp_fork"]
@@ -57,8 +61,10 @@ extern "C" fn child() {
 }
 
 fn release() {
+    forkserver::STATE.release_after_fork();
     reaper::STATE.release_after_fork();
     identity::CURRENT.release_after_fork();
+    target::LOCATED.release_after_fork();
     target::REGISTRY.release_after_fork();
 }
 

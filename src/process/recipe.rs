@@ -45,7 +45,7 @@ impl Recipe {
     }
 
     /// The arguments are copied once more, so that each is aligned as malloc aligns.
-    fn decode(payload: &[u8]) -> Result<Recipe> {
+    pub(super) fn decode(payload: &[u8]) -> Result<Recipe> {
         let mut payload = Reader::new(payload);
         let function = Target::read(&mut payload)?.resolve()?;
         let count = payload.number()?;

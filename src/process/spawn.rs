@@ -1,10 +1,10 @@
 //! Children that run the program anew, and how such a child begins.
 
-use super::bootstrap::{self, Letter, Ticket};
+use super::bootstrap::{self, Bootstrap, Letter, Ticket};
 use super::identity::{self, Identity};
 use super::reaper::{self, Child};
 use super::{fork, start, EXIT_FAILED};
-use crate::arena::{Arena, Block};
+use crate::arena::Arena;
 use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::{child, elf, life, log, spawn as program};
@@ -21,11 +21,9 @@ pub struct SpawnOptions {
     pub identity: Identity,
     /// Whether it is killed when this process ends, in whatever way.
     pub die_with_parent: bool,
+    /// Descriptors that it gets beside stdin, stdout and stderr, under the same numbers.
+    pub descriptors: Vec<RawFd>,
 }
-
-/// What the child reads when it begins: to be kept until the child has ended.
-#[derive(Debug)]
-pub struct Bootstrap(#[allow(dead_code)] Block);
 
 static CALLED: AtomicBool = AtomicBool::new(false);
 
@@ -33,30 +31,15 @@ static CALLED: AtomicBool = AtomicBool::new(false);
 /// yet: [`reaper::watch`].
 pub fn spawn(kind: u32, payload: &[u8], options: &SpawnOptions) -> Result<(Child, Bootstrap)> {
     start::check_may_start()?;
-    if !CALLED.load(Ordering::Acquire) {
-        return Err(Error::new(
-            Status::Bootstrap,
-            "spawn runs this program again, so it must call mp_main_init first in main; it has not",
-        ));
-    }
+    check_called()?;
     reaper::ensure()?;
     let arena = Arena::get()?;
-    let letter = bootstrap::letter(kind, options.identity.clone(), payload).to_bytes();
-    let block = arena.allocate(letter.len() as u64, false)?;
-    arena.write(arena.data_offset(block.reference()), &letter);
+    let letter = Bootstrap::write(&bootstrap::letter(kind, options.identity.clone(), payload))?;
     let owner = arena.pending_slot()?;
     fault!("process.spawn:pending");
-    let ticket = Ticket {
-        arena: -1,
-        capacity: arena.capacity(),
-        owner,
-        block: block.reference(),
-        length: letter.len() as u64,
-        sum: bootstrap::sum(&letter),
-        life: None,
-    };
-    match launch(arena, ticket, options.die_with_parent) {
-        Ok(child) => Ok((child, Bootstrap(block))),
+    let ticket = Ticket { arena: -1, capacity: arena.capacity(), owner, letter: letter.place(), life: None };
+    match launch(arena, ticket, options) {
+        Ok(child) => Ok((child, letter)),
         Err(error) => {
             arena.abandon_pending(owner);
             Err(error)
@@ -64,12 +47,24 @@ pub fn spawn(kind: u32, payload: &[u8], options: &SpawnOptions) -> Result<(Child
     }
 }
 
-fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool) -> Result<Child> {
+/// That this program can be run again, as a child.
+pub(super) fn check_called() -> Result<()> {
+    if CALLED.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Status::Bootstrap,
+        "spawn and forkserver run this program again, so it must call mp_main_init first in main; it has not",
+    ))
+}
+
+fn launch(arena: &Arena, ticket: Ticket, options: &SpawnOptions) -> Result<Child> {
     let closed = "the arena's descriptor has been closed by the host, so that no child can be spawned";
     let descriptor = arena.descriptor().ok_or_else(|| Error::state(closed))?.as_raw_fd();
-    let life = if die_with_parent { Some(life::read_end()?) } else { None };
+    let life = if options.die_with_parent { Some(life::read_end()?) } else { None };
     let ticket = Ticket { arena: descriptor, life, ..ticket };
-    let descriptors: Vec<RawFd> = [descriptor].into_iter().chain(life).collect();
+    let descriptors: Vec<RawFd> =
+        [descriptor].into_iter().chain(life).chain(options.descriptors.iter().copied()).collect();
     let path = program::c_path(elf::program_path()?)?;
     let pid = program::spawn(&program::Spawn {
         path: &path,
@@ -118,7 +113,7 @@ fn begin(text: &str) -> Result<Letter> {
     }
     let arena = Arena::attach(child::adopt_descriptor(ticket.arena)?, ticket.capacity, ticket.owner)?;
     fault!("process.spawn:attached");
-    let letter = Letter::open(arena, &ticket)?;
+    let letter = Letter::open(arena, ticket.letter)?;
     identity::take_on(letter.identity.clone());
     start::set_default(letter.method)?;
     Ok(letter)

@@ -56,6 +56,7 @@ pub fn resolve(number: i32) -> Result<StartMethod> {
 }
 
 /// Sets the program's default; 0 sets it back to fork.
+#[link_section = "mp_fork"]
 pub fn set_default(number: i32) -> Result<()> {
     let method = if number == DEFAULT { StartMethod::Fork } else { resolve(number)? };
     METHOD.store(method.number(), Ordering::Relaxed);

@@ -22,6 +22,9 @@ pub enum Target {
 #[link_section = "mp_fork_data"]
 pub(super) static REGISTRY: LocalLock<Vec<(String, Function)>> = LocalLock::new(Vec::new());
 
+/// The function that was located last, when so many objects were loaded, and its place.
+pub(super) static LOCATED: LocalLock<Option<((Function, u64), Place)>> = LocalLock::new(None);
+
 /// Gives a function a name, by which it travels where its pointer can't.
 pub fn register(name: &str, function: Function) -> Result<()> {
     super::register_fork_handlers();
@@ -64,13 +67,21 @@ impl Target {
         if let Some(name) = registered_name(function) {
             return Ok(Target::Name(name));
         }
+        // To find a function's object reads files: most starts are of the function before.
+        let loaded = elf::loaded_count();
+        if let Some((_, place)) = LOCATED.lock().as_ref().filter(|(of, _)| *of == (function, loaded)) {
+            return Ok(Target::Module(place.clone()));
+        }
         let address = function.address() as *const c_void;
-        elf::locate(address).map(Target::Module).ok_or_else(|| {
+        let place = elf::locate(address).ok_or_else(|| {
             Error::invalid(format!(
                 "the function at {address:?} is in no loaded object and can't travel: register it by name \
                  (mp_register)"
             ))
-        })
+        })?;
+        super::register_fork_handlers();
+        *LOCATED.lock() = Some(((function, loaded), place.clone()));
+        Ok(Target::Module(place))
     }
 
     /// To a child whose memory is that of this process when it had loaded as many objects as `loaded` says.

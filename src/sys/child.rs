@@ -1,9 +1,10 @@
 //! Making and ending processes.
 
-use super::os;
+use super::{os, sibling};
 use crate::error::{Error, Result};
 use std::ffi::CString;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::AtomicU32;
 
 /// Which side of a fork this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,45 @@ pub fn adopt_descriptor(fd: RawFd) -> Result<OwnedFd> {
     }
     // SAFETY: it is open, and was passed for the caller.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Opens /dev/null in the place of stdin, stdout or stderr where one is closed.
+pub fn fill_standard() -> Result<()> {
+    for fd in 0..=libc::STDERR_FILENO {
+        if os::file_of(fd).is_none() {
+            // SAFETY: a path; the lowest free number is `fd`.
+            let opened = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+            if opened != fd {
+                return Err(Error::system(format_args!("opening /dev/null as descriptor {fd}")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// In a fresh child: moves `from`, a higher number that nobody uses any more, to `to`, which is stdin, stdout or stderr;
+/// `None` closes that.
+#[link_section = "mp_fork"]
+pub fn move_standard(from: Option<RawFd>, to: RawFd) -> Result<()> {
+    // SAFETY: numbers; the child has one thread, and what `to` was means nothing to it.
+    let done = unsafe {
+        match from {
+            Some(from) => libc::dup2(from, to).min(libc::close(from)),
+            None => libc::close(to),
+        }
+    };
+    if done < 0 {
+        return Err(Error::system(format_args!("descriptor {to}")));
+    }
+    Ok(())
+}
+
+/// As [`sibling::fork`].
+#[link_section = "mp_fork"]
+pub fn fork_sibling(pid: &AtomicU32, prepared: impl FnOnce() -> Result<()>) -> Result<Fork> {
+    // SAFETY: the only caller is the fork server, in which the library starts no thread; one that the user's warm-up
+    // function has left is not in the child, as with every fork.
+    unsafe { sibling::fork(pid, prepared) }
 }
 
 /// The value of an environment variable, which is then removed; `None` if there is none, or it is no text.

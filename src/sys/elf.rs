@@ -220,11 +220,20 @@ impl Place {
     /// The address of this place in this process, if the object is loaded and has code there. Of several copies
     /// of the object the one of the same path counts.
     pub fn resolve(&self) -> Option<*const c_void> {
-        self.resolve_where(|object| object.path().is_some_and(|path| path == self.path))
-            .or_else(|| self.resolve_where(|_| true))
+        let first = self.resolve_where(|_| true);
+        let mut seen = 0;
+        let second = self.resolve_where(|_| {
+            seen += 1;
+            seen == 2
+        });
+        // To find an object's path reads files: only where it matters.
+        if second.is_none() {
+            return first;
+        }
+        self.resolve_where(|object| object.path().is_some_and(|path| path == self.path)).or(first)
     }
 
-    fn resolve_where(&self, fits: impl Fn(&Object<'_>) -> bool) -> Option<*const c_void> {
+    fn resolve_where(&self, mut fits: impl FnMut(&Object<'_>) -> bool) -> Option<*const c_void> {
         find_object(|object| {
             if !object.holds(self.offset, 1, libc::PF_X) || !self.names(object) || !fits(object) {
                 return None;

@@ -1,12 +1,17 @@
 //! fork: handlers, and a lock for what they guard.
 
+use super::child::Fork;
 use super::clock::Deadline;
 use super::prim::{AtomicU32, Futex, Ordering};
 use super::{futex, local};
+use crate::error::Result;
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
 
 extern "C" fn call_nothing() {}
+
+/// What [`on_fork`] has registered, for [`around`].
+static REGISTERED_HERE: LocalLock<Vec<[extern "C" fn(); 3]>> = LocalLock::new(Vec::new());
 
 /// Registers handlers that run around every fork by this process, libmp's or the host's. As with
 /// `pthread_atfork`, `prepare` handlers run last registered first, the others first registered first: so a
@@ -23,15 +28,23 @@ pub fn on_fork(
             child: extern "C" fn(),
         ) -> libc::c_int;
     }
+    let [prepare, parent, child] = [prepare, parent, child].map(|handler| handler.unwrap_or(call_nothing));
     // SAFETY: the three are functions of the right type that live as long as the library, which is never
     // unloaded (linked with nodelete).
-    unsafe {
-        pthread_atfork(
-            prepare.unwrap_or(call_nothing),
-            parent.unwrap_or(call_nothing),
-            child.unwrap_or(call_nothing),
-        );
-    }
+    unsafe { pthread_atfork(prepare, parent, child) };
+    REGISTERED_HERE.lock().push([prepare, parent, child]);
+}
+
+/// Runs the library's own handlers, not the host's, around a fork that libc knows nothing of; `fork` says on which side
+/// of it this is. Only for a process with one thread.
+#[link_section = "mp_fork"]
+pub fn around(fork: impl FnOnce() -> Result<Fork>) -> Result<Fork> {
+    let handlers = REGISTERED_HERE.lock();
+    handlers.iter().rev().for_each(|[prepare, ..]| prepare());
+    let forked = fork();
+    let in_child = matches!(forked, Ok(Fork::Child));
+    handlers.iter().for_each(|[_, parent, child]| if in_child { child() } else { parent() });
+    forked
 }
 
 /// The handlers of what several threads may be the first to use. Nobody goes on before they are registered; and should

@@ -44,13 +44,28 @@ struct Life {
     inherited: Option<Held>,
     /// What this process watches its parent by.
     watched: Option<Held>,
-    /// Whether the child that is being forked will watch its parent.
-    expected: bool,
+    /// Whom the child that is being forked will watch.
+    expected: Expected,
 }
 
 #[link_section = "mp_fork_data"]
-static LIFE: LocalLock<Life> =
-    LocalLock::new(Life { read: None, write: None, inherited: None, watched: None, expected: false });
+static LIFE: LocalLock<Life> = LocalLock::new(Life {
+    read: None,
+    write: None,
+    inherited: None,
+    watched: None,
+    expected: Expected::Nobody,
+});
+
+/// Whom a child that is about to be forked will watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    Nobody,
+    /// This process.
+    Parent,
+    /// The one that this process watches itself, of which the child will be a child too.
+    Grandparent,
+}
 
 /// The thread that holds `LIFE` over its fork: so that handlers which were registered twice act once.
 #[link_section = "mp_fork_data"]
@@ -58,8 +73,8 @@ static HOLDER: AtomicI32 = AtomicI32::new(0);
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
-    /// Whether the child that this thread is about to fork will watch its parent.
-    static EXPECTING: Cell<bool> = const { Cell::new(false) };
+    /// Whom the child that this thread is about to fork will watch.
+    static EXPECTING: Cell<Expected> = const { Cell::new(Expected::Nobody) };
 }
 
 fn thread_id() -> i32 {
@@ -102,9 +117,14 @@ extern "C" fn in_child() {
     // SAFETY: the thread that forked took the lock in `prepare`, and is the only one here.
     let life = unsafe { LIFE.held() };
     let read = life.read.take();
-    let (kept, unwanted) = if life.expected { (read, None) } else { (None, read) };
-    let dropped = [life.write.take(), life.watched.take(), life.inherited.take(), unwanted];
-    dropped.into_iter().flatten().for_each(Held::close);
+    let watched = life.watched.take();
+    let (kept, unwanted) = match life.expected {
+        Expected::Nobody => (None, [read, watched]),
+        Expected::Parent => (read, [watched, None]),
+        Expected::Grandparent => (watched, [read, None]),
+    };
+    let dropped = [life.write.take(), life.inherited.take()].into_iter().chain(unwanted);
+    dropped.flatten().for_each(Held::close);
     life.inherited = kept;
     LIFE.release_after_fork();
 }
@@ -135,9 +155,18 @@ pub fn read_end() -> Result<RawFd> {
 
 /// Runs `fork`, whose child will call [`watch_inherited`]. The read end must exist: [`read_end`].
 pub fn expecting<R>(fork: impl FnOnce() -> R) -> R {
-    EXPECTING.set(true);
+    expecting_to(Expected::Parent, fork)
+}
+
+/// The same for a child that will watch the one that this process watches, and whose child it will be as well.
+pub fn expecting_as_sibling<R>(fork: impl FnOnce() -> R) -> R {
+    expecting_to(Expected::Grandparent, fork)
+}
+
+fn expecting_to<R>(whom: Expected, fork: impl FnOnce() -> R) -> R {
+    EXPECTING.set(whom);
     let result = fork();
-    EXPECTING.set(false);
+    EXPECTING.set(Expected::Nobody);
     result
 }
 

@@ -34,6 +34,8 @@ pub mod memfd;
 #[cfg(not(loom))]
 pub mod os;
 #[cfg(not(loom))]
+pub mod page;
+#[cfg(not(loom))]
 pub mod pidfd;
 #[cfg(not(loom))]
 pub mod poll;
@@ -48,7 +50,11 @@ pub mod room;
 #[cfg(not(loom))]
 pub mod shmfile;
 #[cfg(not(loom))]
+pub mod sibling;
+#[cfg(not(loom))]
 pub mod signal;
+#[cfg(not(loom))]
+pub mod socket;
 #[cfg(not(loom))]
 pub mod spawn;
 #[cfg(not(loom))]

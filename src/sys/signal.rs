@@ -97,6 +97,16 @@ pub fn ignore_interrupt() {
     }
 }
 
+/// In a child of who ignores Ctrl-C: does so no more.
+#[link_section = "mp_fork"]
+pub fn heed_interrupt() {
+    // SAFETY: all zeroes is a valid sigaction, that of SIG_DFL.
+    unsafe {
+        let action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGINT, &action, std::ptr::null_mut());
+    }
+}
+
 /// Runs `f`, whose writes to a pipe or socket without a reader then fail with EPIPE and raise no signal.
 pub fn without_sigpipe<R>(f: impl FnOnce() -> R) -> R {
     let mut pipe = empty_set();

@@ -1,0 +1,336 @@
+//! Children by a fork server: a clean process with one thread, which runs this program and forks the children. To start one
+//! costs as much as a small fork, however large this process has grown.
+//!
+//! The server (`server.rs`) is started at the first use, belongs to the process that started it and dies with it. Its
+//! children are that process's own: it makes them by CLONE_PARENT. A request goes to it by a socket, with this process's
+//! stdin, stdout and stderr; what comes back stands on a page that both share ([`Words`]).
+//!
+//! **Whoever dies.** The kernel itself writes the child's number to the page, in the call that makes the child. So when
+//! the server has died, at whatever instant, the number says whether there is a child: then the start has succeeded;
+//! else another server is started and asked, and no child is ever started twice. If this process dies, so does the
+//! server; a child that it makes at that moment finds no letter, or dies with its parent.
+
+use super::bootstrap::{self, Bootstrap};
+use super::identity::{self, Identity};
+use super::reaper::{self, Child};
+use super::spawn::{self, SpawnOptions};
+use super::wire::Writer;
+use super::{server, start};
+use crate::arena::{Arena, Owner};
+use crate::error::{Error, Result, Status};
+use crate::fault;
+use crate::sys::clock::Deadline;
+use crate::sys::fork::LocalLock;
+use crate::sys::page::SharedPage;
+use crate::sys::socket::Socket;
+use crate::sys::{child, futex, os};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Arc;
+
+/// The kind of bootstrap by which `crate::wiring` finds [`server::serve`].
+pub(crate) const SERVER: u32 = 3;
+
+/// So many servers in a row that end before they are ready are enough.
+const HOPELESS: u32 = 3;
+/// How often who waits for the server looks whether there still is one, in nanoseconds.
+const LOOK: i64 = 20_000_000;
+
+/// The words of the page that the two processes share.
+#[derive(Debug)]
+pub(super) struct Words(pub(super) SharedPage);
+
+/// How the server stands: at first it is being started.
+pub(super) const READY: u32 = 1;
+/// Its warm-up function has failed: with the code in the low byte.
+pub(super) const FAILED: u32 = 0x100;
+
+/// So much of a failure's sentence comes back.
+const TEXT: usize = 512;
+
+impl Words {
+    /// Before a request: nothing is known of its outcome.
+    fn clear(&self) {
+        let [_, status] = self.failure();
+        [self.owner(), self.pid(), status].into_iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+
+    /// The number of the last request that was answered; the asker sleeps on it.
+    pub(super) fn answered(&self) -> &AtomicU32 {
+        self.0.word(0)
+    }
+
+    /// The slot that was prepared for the child, as an owner word.
+    pub(super) fn owner(&self) -> &AtomicU32 {
+        self.0.word(1)
+    }
+
+    /// The child's number, written by the kernel.
+    pub(super) fn pid(&self) -> &AtomicU32 {
+        self.0.word(2)
+    }
+
+    /// Why there is no child: how long the sentence is, and the status, negated.
+    fn failure(&self) -> [&AtomicU32; 2] {
+        [self.0.word(3), self.0.word(4)]
+    }
+
+    /// The server says why there is no child.
+    pub(super) fn refuse(&self, error: &Error) {
+        let text = &error.message().as_bytes()[..error.message().len().min(TEXT)];
+        text.iter()
+            .enumerate()
+            .for_each(|(i, byte)| self.0.word(64 + i).store(u32::from(*byte), Ordering::Relaxed));
+        let [length, status] = self.failure();
+        length.store(text.len() as u32, Ordering::Relaxed);
+        status.store((error.status() as i32).unsigned_abs(), Ordering::Release);
+    }
+
+    /// Why there is no child, if the server has said so.
+    fn refusal(&self) -> Option<Error> {
+        let [length, status] = self.failure();
+        let status = status.load(Ordering::Acquire);
+        if status == 0 {
+            return None;
+        }
+        let length = (length.load(Ordering::Relaxed) as usize).min(TEXT);
+        let text: Vec<u8> = (0..length).map(|i| self.0.word(64 + i).load(Ordering::Relaxed) as u8).collect();
+        let status = Status::from_code(-(status as i32)).unwrap_or(Status::Internal);
+        Some(Error::new(status, format!("the fork server: {}", String::from_utf8_lossy(&text))))
+    }
+
+    /// [`READY`] or [`FAILED`], once the server has begun; the starter sleeps on it.
+    pub(super) fn stands(&self) -> &AtomicU32 {
+        self.0.word(16)
+    }
+}
+
+/// A server of this process's.
+#[derive(Debug)]
+struct Server {
+    socket: Socket,
+    words: Words,
+    owner: Owner,
+    /// It has ended, and was collected: nothing of it is under way any more.
+    gone: Arc<AtomicBool>,
+    /// Admits one asker at a time. The number of the last request.
+    asking: LocalLock<u32>,
+}
+
+pub(super) struct State {
+    /// The process that this state speaks of.
+    home: i32,
+    current: Option<Arc<Server>>,
+    /// What a server does first: a function and its arguments, encoded; empty if nothing.
+    warm_up: Vec<u8>,
+}
+
+pub(super) static STATE: LocalLock<State> =
+    LocalLock::new(State { home: 0, current: None, warm_up: Vec::new() });
+
+/// What a child is to be.
+#[derive(Clone, Debug)]
+pub struct ServedOptions {
+    /// What it is called.
+    pub identity: Identity,
+    /// Whether it is killed when this process ends, in whatever way.
+    pub die_with_parent: bool,
+}
+
+/// Starts a child, which gives the payload to who runs this kind: `crate::wiring::run_child`. It is not watched yet:
+/// [`reaper::watch`].
+pub fn fork(kind: u32, payload: &[u8], options: &ServedOptions) -> Result<(Child, Bootstrap)> {
+    start::check_may_start()?;
+    spawn::check_called()?;
+    reaper::ensure()?;
+    let letter = Bootstrap::write(&bootstrap::letter(kind, options.identity.clone(), payload))?;
+    let mut stillborn = 0;
+    while stillborn < HOPELESS {
+        let server = server()?;
+        if let Some((pid, owner)) = server.ask(&letter, options.die_with_parent)? {
+            fault!("process.served:started");
+            Arena::get()?.note_pending_pid(owner, pid as u32);
+            return Ok((Child::hold(pid, owner)?, letter));
+        }
+        let stood = server.words.stands().load(Ordering::Acquire);
+        stillborn = if stood == READY { 0 } else { stillborn + 1 };
+        dismiss(&server);
+        if stood & FAILED != 0 {
+            return Err(warm_up_failed(stood));
+        }
+    }
+    Err(Error::state("the fork server ends as soon as it is started"))
+}
+
+/// Starts the server, which first calls a function, and waits until that has returned.
+pub fn start(warm_up: Vec<u8>) -> Result<()> {
+    start::check_may_start()?;
+    spawn::check_called()?;
+    reaper::ensure()?;
+    let server = with_state(|state| {
+        if state.current.as_ref().is_some_and(|server| server.is_there()) {
+            return Err(Error::state("the fork server runs already: stop it first (mp_forkserver_stop)"));
+        }
+        state.warm_up = warm_up;
+        let server = Server::start(&state.warm_up)?;
+        state.current = Some(server.clone());
+        Ok(server)
+    })?;
+    let stands = server.words.stands();
+    while stands.load(Ordering::Acquire) == 0 && !server.gone.load(Ordering::Acquire) {
+        futex::wait(stands, 0, Deadline::after(LOOK));
+    }
+    match stands.load(Ordering::Acquire) {
+        READY => Ok(()),
+        stood => {
+            dismiss(&server);
+            with_state(|state| state.warm_up.clear());
+            Err(if stood & FAILED != 0 {
+                warm_up_failed(stood)
+            } else {
+                Error::new(Status::WorkerDied, "the fork server died before its function had returned")
+            })
+        }
+    }
+}
+
+/// Ends the server, if there is one; its children go on. The next start makes another, which warms nothing up.
+pub fn stop() -> Result<()> {
+    Arena::get()?;
+    super::register_fork_handlers();
+    let server = with_state(|state| {
+        state.warm_up.clear();
+        state.current.take()
+    });
+    if let Some(server) = server {
+        // Nobody may be asking: what they were promised comes first.
+        let _asking = server.asking.lock();
+        server.kill();
+    }
+    Ok(())
+}
+
+fn warm_up_failed(stood: u32) -> Error {
+    let code = stood & 0xff;
+    Error::new(Status::TaskFailed, format!("the fork server's warm-up function failed with code {code}"))
+}
+
+/// Runs `f` with this process's state.
+fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
+    let mut state = STATE.lock();
+    if state.home != child::pid() {
+        state.home = child::pid();
+        if let Some(parents) = state.current.take() {
+            parents.socket.close_copy();
+            // Its page is not in this process, and what lies there now is none of its business.
+            std::mem::forget(parents);
+        }
+    }
+    f(&mut state)
+}
+
+/// The server; it is started if there is none.
+fn server() -> Result<Arc<Server>> {
+    with_state(|state| match &state.current {
+        Some(server) if server.is_there() => Ok(server.clone()),
+        _ => {
+            let server = Server::start(&state.warm_up)?;
+            state.current = Some(server.clone());
+            Ok(server)
+        }
+    })
+}
+
+/// A server that does not answer is not asked again.
+fn dismiss(server: &Arc<Server>) {
+    server.kill();
+    with_state(|state| {
+        if state.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, server)) {
+            state.current = None;
+        }
+    });
+}
+
+impl Server {
+    fn start(warm_up: &[u8]) -> Result<Arc<Server>> {
+        let arena = Arena::get()?;
+        let [socket, theirs] = Socket::pair()?;
+        let (page, page_fd) = SharedPage::new()?;
+        let passed = passed(&theirs, &page_fd)?;
+        let mut payload = Writer::default();
+        passed.iter().for_each(|fd| payload.number(*fd as u64));
+        payload.number(u64::from(arena.me().bits()));
+        payload.bytes(warm_up);
+        let options = SpawnOptions {
+            identity: identity::helper("ForkServer"),
+            die_with_parent: true,
+            descriptors: passed.to_vec(),
+        };
+        let (child, letter) = spawn::spawn(SERVER, &payload.into_bytes(), &options)?;
+        let gone = Arc::new(AtomicBool::new(false));
+        let (owner, flag) = (child.owner, gone.clone());
+        let after = move |_| {
+            drop(letter);
+            flag.store(true, Ordering::Release);
+        };
+        reaper::watch(child, Box::new(after));
+        Ok(Arc::new(Server { socket, words: Words(page), owner, gone, asking: LocalLock::new(0) }))
+    }
+
+    /// Whether it is worth asking: it runs, and the host has left the socket open.
+    fn is_there(&self) -> bool {
+        !self.gone.load(Ordering::Acquire) && self.socket.raw().is_some()
+    }
+
+    fn kill(&self) {
+        let _ = reaper::signal(self.owner, libc::SIGKILL);
+    }
+
+    /// Asks for a child. `None` if there is no server any more, and no child.
+    fn ask(&self, letter: &Bootstrap, die_with_parent: bool) -> Result<Option<(i32, Owner)>> {
+        let mut last = self.asking.lock();
+        let number = last.wrapping_add(1).max(1);
+        *last = number;
+        self.words.clear();
+        let request =
+            server::Request { number, letter: letter.place(), die_with_parent, standard: open_standard() };
+        let descriptors: Vec<RawFd> = (0..3).filter(|fd| request.standard & 1 << fd != 0).collect();
+        fault!("process.served:asking");
+        if !self.socket.send(&request.encode(), &descriptors)? {
+            return Ok(None);
+        }
+        self.await_answer(number);
+        let pid = self.words.pid().load(Ordering::Acquire) as i32;
+        let owner = Owner::of_word(self.words.owner().load(Ordering::Acquire));
+        if pid != 0 {
+            return Ok(Some((pid, owner)));
+        }
+        if !owner.is_none() {
+            Arena::get()?.abandon_pending(owner);
+        }
+        self.words.refusal().map_or(Ok(None), Err)
+    }
+
+    fn await_answer(&self, number: u32) {
+        let answered = self.words.answered();
+        loop {
+            // First whether it has gone: what it did before that is seen by the look that follows.
+            let gone = self.gone.load(Ordering::Acquire);
+            let seen = answered.load(Ordering::Acquire);
+            if seen == number || gone {
+                return;
+            }
+            futex::wait(answered, seen, Deadline::after(LOOK));
+        }
+    }
+}
+
+fn passed(theirs: &Socket, page: &OwnedFd) -> Result<[RawFd; 2]> {
+    let socket = theirs.raw().ok_or_else(|| Error::state("the fork server's socket was closed"))?;
+    Ok([socket, page.as_raw_fd()])
+}
+
+/// Which of stdin, stdout and stderr are open, as bits.
+fn open_standard() -> u32 {
+    (0..3).filter(|fd| os::file_of(*fd).is_some()).fold(0, |open, fd| open | 1 << fd)
+}
