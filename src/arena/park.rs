@@ -3,7 +3,7 @@
 //! What they are for is in `wait.rs`. A record is one word in the slot, so it is there or it is not; who settles a dead
 //! process ends each of its records only when all who sleep on that word have been woken.
 
-use super::slot::{Owner, Park, Slot, OWNED_WORD};
+use super::slot::{Owner, Park, Slot, State, OWNED_WORD};
 use super::word;
 use super::Arena;
 use crate::sys::prim::{fence, Futex, Ordering};
@@ -51,6 +51,9 @@ impl Arena {
     pub(super) fn free_awaited_locks(&self, dead: Owner) {
         fence(Ordering::SeqCst);
         for slot in 1..self.slots_used() {
+            if self.life(slot).state() != State::Live {
+                continue;
+            }
             for park in &self.slot(slot).parks {
                 let record = park.word.load(Ordering::SeqCst);
                 let offset = record & !OWNED_WORD;

@@ -27,6 +27,9 @@ use std::ops::Range;
 /// others taken, by the dead perhaps: only who has a slot can settle them.
 pub const PLACES: u32 = SLOTS - 1 - 16;
 const COMMON: Range<u32> = 1..PLACES + 1;
+/// As long as one of these is free, no other is taken: who looks at every slot has few to look at. Each is taken 2^18
+/// times before an owner word comes again, so that takes 67 million processes.
+const USUAL: Range<u32> = 1..257;
 
 /// Entries in the first chunk; each further one has twice as many.
 const FIRST_CHUNK: u32 = 32;
@@ -79,10 +82,15 @@ impl Arena {
     /// A slot for a child. Who has ended unnoticed makes room.
     fn claim_child_slot(&self) -> Result<u32> {
         self.tidy_before_child();
-        self.claim_slot(std::process::id(), COMMON).or_else(|_| {
+        self.claim_common_slot().or_else(|_| {
             self.sweep();
-            self.claim_slot(std::process::id(), COMMON)
+            self.claim_common_slot()
         })
+    }
+
+    fn claim_common_slot(&self) -> Result<u32> {
+        let pid = std::process::id();
+        self.claim_slot(pid, USUAL).or_else(|_| self.claim_slot(pid, COMMON))
     }
 
     /// Who forks children by itself has nobody who notices their end, so what they held would pile up: after so many
@@ -195,7 +203,7 @@ impl Arena {
     pub(crate) fn join(&self) -> Result<()> {
         let pid = std::process::id();
         self.declare_former_selves(pid);
-        let number = self.claim_slot(pid, COMMON).or_else(|_| self.claim_slot(pid, COMMON.end..SLOTS))?;
+        let number = self.claim_common_slot().or_else(|_| self.claim_slot(pid, COMMON.end..SLOTS))?;
         let slot = self.slot(number);
         slot.started_by.store(clock::boot_ticks(), Ordering::Relaxed);
         let generation = self.life(number).generation();
