@@ -190,7 +190,11 @@
  */
 #define MP_START_FORK 1
 
-/** Through a server process. Not built yet: `MP_ERR_UNSUPPORTED`. */
+/**
+ * A copy of a server process, which is this program, run anew, with one thread: see `mp_forkserver_start`. A clean child
+ * for the price of a small fork, however large this process has grown. It needs `mp_main_init`. Its stdin, stdout and
+ * stderr are this process's; handlers that other libraries gave to `pthread_atfork` don't run.
+ */
 #define MP_START_FORKSERVER 2
 
 /** The same program, run anew: a clean process. It needs `mp_main_init`. */
@@ -469,7 +473,7 @@ typedef struct mp_process_options {
      * process exits.
      */
     bool daemon;
-    /** `MP_START_FORK`, `MP_START_SPAWN`, or `MP_START_DEFAULT` for the program's default. */
+    /** `MP_START_FORK` and so on, or `MP_START_DEFAULT` for the program's default. */
     int32_t start_method;
 } mp_process_options;
 
@@ -703,7 +707,8 @@ MP_API const char *mp_version(void);
 MP_API int32_t mp_cpu_count(void);
 
 /**
- * To be called first in `main`, with its arguments, by a program that uses the start method spawn. Such a child runs
+ * To be called first in `main`, with its arguments, by a program that uses the start methods spawn and
+ * forkserver. Such a child runs
  * this program again, with the same arguments; in it, this call runs the child's function and ends the process, as
  * `exit` does. What `main` does before this call, and every initialiser, happens in such children too. Functions
  * that need a name are registered before it.
@@ -717,7 +722,7 @@ MP_API mp_status mp_main_init(int argc, char **argv);
  * Sets the start method for processes and pools that name none. `MP_START_DEFAULT` sets it back to fork. Spawned
  * and forked children begin with their parent's.
  *
- * *Returns* `MP_OK`; `MP_ERR_UNSUPPORTED` for a method that is not built yet; `MP_ERR_INVALID` for any other number.
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` for a number that is no method.
  * *Threads*: thread-safe.
  */
 MP_API mp_status mp_set_start_method(int32_t method);
@@ -830,9 +835,8 @@ MP_API mp_status mp_process_options_defaults(mp_process_options *options, size_t
  * defaults.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` for NULL where something must be, a name that is not UTF-8, or a start method
- * that is none; `MP_ERR_UNSUPPORTED` for a start method that is not built yet; `MP_ERR_BOOTSTRAP` in a spawned child
- * before `mp_main_init`; `MP_ERR_NO_MEMORY`. *Ownership*: name and arguments are copied; free the handle with
- * `mp_process_free`.
+ * that is none; `MP_ERR_BOOTSTRAP` in a spawned child before `mp_main_init`; `MP_ERR_NO_MEMORY`. *Ownership*: name and
+ * arguments are copied; free the handle with `mp_process_free`.
  */
 MP_API mp_status mp_process_new(mp_fn function, const mp_slice *args, size_t nargs, const mp_process_options *options,
     mp_process **out);
@@ -945,6 +949,32 @@ MP_API mp_status mp_process_repr(const mp_process *process, char *buf, size_t ca
  * is a daemon.
  */
 MP_API void mp_process_free(mp_process *process);
+
+/**
+ * Starts this process's fork server and has it call `warm_up` with `nargs` arguments, before it forks any child: what
+ * that function loads, opens and computes is in the memory of every child from then on, shared until it is changed. It
+ * waits until the function has returned. The function should leave no threads behind. Without this call the server is
+ * started by the first process or pool of `MP_START_FORKSERVER`, and nothing is warmed up.
+ *
+ * The server is a clean process: this program, run anew, with one thread, no other descriptors than stdin, stdout,
+ * stderr and libmp's, and the environment and working directory of this moment. It ends with this process. If it is
+ * killed, the next start makes another, which calls the function again.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STATE` if the server runs already (`mp_forkserver_stop` ends it) or the program has closed
+ * libmp's descriptors; `MP_ERR_TASK_FAILED` if the function failed: its code is in the text, and there is no server;
+ * `MP_ERR_WORKER_DIED` if the server ended meanwhile; `MP_ERR_BOOTSTRAP` if the program has not called `mp_main_init`,
+ * or this process is itself a child that is still starting; `MP_ERR_INVALID` for NULL, or a function that can't travel:
+ * register it by name; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`. *Ownership*: the arguments are copied. *Threads*:
+ * thread-safe.
+ */
+MP_API mp_status mp_forkserver_start(mp_fn warm_up, const mp_slice *args, size_t nargs);
+
+/**
+ * Ends this process's fork server and waits for its end; its children go on. The next start makes another, which warms nothing up.
+ *
+ * *Returns* `MP_OK`, also if there is none. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_forkserver_stop(void);
 
 /**
  * Makes a free lock.

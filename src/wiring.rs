@@ -67,6 +67,7 @@ pub(crate) fn run_child(kind: u32, payload: &[u8]) -> i32 {
         process::spawn::PROCESS => process::run_spawned(payload),
         process::forkserver::SERVER => process::server::serve(payload),
         pool::WORKER_BOOTSTRAP => pool::run_spawned(payload),
+        pool::ZYGOTE_BOOTSTRAP => pool::run_zygote(payload),
         _ => process::EXIT_FAILED,
     }
 }

@@ -24,6 +24,7 @@ const ORDER: &[&str] = &[
     "buffer",
     "call",
     "process",
+    "forkserver",
     "lock",
     "rlock",
     "semaphore",

@@ -21,6 +21,7 @@ pub mod cancel;
 pub mod condition;
 pub mod connection;
 pub mod event;
+pub mod forkserver;
 pub mod lock;
 pub mod many;
 pub mod memory;

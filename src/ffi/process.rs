@@ -33,7 +33,7 @@ pub struct mp_process_options {
     /// Whether it is killed, by SIGKILL, when this process ends in whatever way. Others are waited for when this
     /// process exits.
     pub daemon: mp_bool,
-    /// `MP_START_FORK`, `MP_START_SPAWN`, or `MP_START_DEFAULT` for the program's default.
+    /// `MP_START_FORK` and so on, or `MP_START_DEFAULT` for the program's default.
     pub start_method: i32,
 }
 
@@ -64,9 +64,8 @@ pub unsafe extern "C" fn mp_process_options_defaults(
 /// defaults.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_INVALID` for NULL where something must be, a name that is not UTF-8, or a start method
-/// that is none; `MP_ERR_UNSUPPORTED` for a start method that is not built yet; `MP_ERR_BOOTSTRAP` in a spawned child
-/// before `mp_main_init`; `MP_ERR_NO_MEMORY`. *Ownership*: name and arguments are copied; free the handle with
-/// `mp_process_free`.
+/// that is none; `MP_ERR_BOOTSTRAP` in a spawned child before `mp_main_init`; `MP_ERR_NO_MEMORY`. *Ownership*: name and
+/// arguments are copied; free the handle with `mp_process_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_process_new(
     function: mp_fn,

@@ -13,7 +13,9 @@ use std::ffi::{c_char, c_int, c_void};
 pub const MP_START_DEFAULT: i32 = 0;
 /// A copy of this process: cheap, and everything is there. What other threads have locked stays locked in the copy.
 pub const MP_START_FORK: i32 = 1;
-/// Through a server process. Not built yet: `MP_ERR_UNSUPPORTED`.
+/// A copy of a server process, which is this program, run anew, with one thread: see `mp_forkserver_start`. A clean child
+/// for the price of a small fork, however large this process has grown. It needs `mp_main_init`. Its stdin, stdout and
+/// stderr are this process's; handlers that other libraries gave to `pthread_atfork` don't run.
 pub const MP_START_FORKSERVER: i32 = 2;
 /// The same program, run anew: a clean process. It needs `mp_main_init`.
 pub const MP_START_SPAWN: i32 = 3;
@@ -29,7 +31,8 @@ pub const MP_LOG_WARNING: i32 = 2;
 /// also by several at once, and in forked children; it must not call libmp.
 pub type mp_log_fn = Option<unsafe extern "C" fn(user: *mut c_void, level: i32, text: *const c_char)>;
 
-/// To be called first in `main`, with its arguments, by a program that uses the start method spawn. Such a child runs
+/// To be called first in `main`, with its arguments, by a program that uses the start methods spawn and
+/// forkserver. Such a child runs
 /// this program again, with the same arguments; in it, this call runs the child's function and ends the process, as
 /// `exit` does. What `main` does before this call, and every initialiser, happens in such children too. Functions
 /// that need a name are registered before it.
@@ -49,7 +52,7 @@ pub unsafe extern "C" fn mp_main_init(argc: c_int, argv: *mut *mut c_char) -> mp
 /// Sets the start method for processes and pools that name none. `MP_START_DEFAULT` sets it back to fork. Spawned
 /// and forked children begin with their parent's.
 ///
-/// *Returns* `MP_OK`; `MP_ERR_UNSUPPORTED` for a method that is not built yet; `MP_ERR_INVALID` for any other number.
+/// *Returns* `MP_OK`; `MP_ERR_INVALID` for a number that is no method.
 /// *Threads*: thread-safe.
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_set_start_method(method: i32) -> mp_status {

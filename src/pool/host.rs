@@ -128,7 +128,7 @@ impl Shared {
 
     /// The function as it reaches the pool's workers.
     fn target(&self, function: Function) -> Result<Vec<u8>> {
-        if self.method != StartMethod::Spawn {
+        if self.method == StartMethod::Fork {
             return Ok(Target::for_zygote(function, self.loaded.load(Ordering::Relaxed))?.encode());
         }
         // To find the object of a function reads files: most submissions are of the one before.
@@ -247,13 +247,13 @@ impl Shared {
                 self.host.lock().children.resize(self.cell.workers() as usize, None);
                 (0..self.cell.workers()).try_for_each(|index| workers::spawn(self, index))
             }
-            StartMethod::ForkServer | StartMethod::Thread => {
+            StartMethod::Thread => {
                 Err(Error::new(Status::Unsupported, "start_method: this one is not built for pools yet"))
             }
-            StartMethod::Fork => {
+            StartMethod::Fork | StartMethod::ForkServer => {
                 self.host.lock().children.resize(1, None);
                 self.loaded.store(target::loaded(), Ordering::Relaxed);
-                workers::fork_zygote(self)
+                workers::make_zygote(self)
             }
         };
         if started.is_err() {

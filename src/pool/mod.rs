@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub use self::job::Items;
 pub(crate) use self::job::{destroy, settle_job, settle_result};
 pub use self::result::{Callbacks, JobResult, TaskError};
-pub(crate) use self::workers::{run_spawned, WORKER_BOOTSTRAP};
+pub(crate) use self::workers::{run_spawned, run_zygote, WORKER_BOOTSTRAP, ZYGOTE_BOOTSTRAP};
 
 /// How a pool is made.
 #[derive(Clone, Copy, Debug, Default)]

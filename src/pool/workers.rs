@@ -6,25 +6,53 @@ use super::{worker, zygote};
 use crate::arena::{Arena, Holder, Obituary, Owner, Token};
 use crate::error::{Error, Result};
 use crate::process::fork::{self, ForkOptions};
+use crate::process::forkserver::{self, ServedOptions};
 use crate::process::identity::Identity;
 use crate::process::reaper::{self, Child, Exit};
 use crate::process::spawn::{self, SpawnOptions};
+use crate::process::start::StartMethod;
 use crate::sys::prim::{fence, Ordering};
 use crate::sys::signal;
 use std::sync::Arc;
 
 /// The kind of bootstrap by which `crate::wiring` finds [`run_spawned`].
 pub(crate) const WORKER_BOOTSTRAP: u32 = 2;
+/// The kind of bootstrap by which `crate::wiring` finds [`run_zygote`].
+pub(crate) const ZYGOTE_BOOTSTRAP: u32 = 4;
 
-/// Forks the zygote of a fork pool.
-pub(super) fn fork_zygote(shared: &Arc<Shared>) -> Result<()> {
+/// Makes the zygote of a pool whose workers are forked: a copy of this process, or of its fork server.
+pub(super) fn make_zygote(shared: &Arc<Shared>) -> Result<()> {
     let (arena, cell, name) = (shared.arena(), shared.words(), shared.name.clone());
-    let options = ForkOptions { identity: Identity::worker(&shared.name, 0), die_with_parent: true };
-    let child = fork::fork(options, move || zygote::run(arena, cell, name))?;
+    let identity = Identity::worker(&shared.name, 0);
+    let (child, letter) = if shared.method == StartMethod::ForkServer {
+        let options = ServedOptions { identity, die_with_parent: true };
+        let mut payload = shared.cell.token().to_bytes().to_vec();
+        payload.extend_from_slice(name.as_bytes());
+        let (child, letter) = forkserver::fork(ZYGOTE_BOOTSTRAP, &payload, &options)?;
+        (child, Some(letter))
+    } else {
+        let options = ForkOptions { identity, die_with_parent: true };
+        (fork::fork(options, move || zygote::run(arena, cell, name))?, None)
+    };
     enter(shared, 0, &child);
     let (host, owner) = (shared.clone(), child.owner);
-    reaper::watch(child, Box::new(move |_| after_zygote(&host, owner)));
+    let after = move |_| {
+        drop(letter);
+        after_zygote(&host, owner);
+    };
+    reaper::watch(child, Box::new(after));
     Ok(())
+}
+
+/// The life of a zygote that the fork server has made: its pool is named by a token in the payload, behind which
+/// stands the pool's name. Answers its exit code.
+pub(crate) fn run_zygote(payload: &[u8]) -> i32 {
+    let Some((token, name)) = payload.split_first_chunk::<32>() else { return crate::process::EXIT_FAILED };
+    match Holder::<PoolCell>::from_token(&Token::from_bytes(token)) {
+        Ok(pool) => zygote::run(pool.arena(), pool.body(), String::from_utf8_lossy(name).into_owned()),
+        // The pool has gone while this process was on its way.
+        Err(_) => 0,
+    }
 }
 
 /// Notes a child, so that the pool can end it. One that comes too late is ended at once.
@@ -54,7 +82,7 @@ fn after_zygote(shared: &Arc<Shared>, zygote: Owner) {
     } else if state == OPEN || shared.has_unfinished() {
         // The new one has the host's memory as of now.
         shared.loaded.store(crate::process::target::loaded(), Ordering::Relaxed);
-        let forked = if hopeless { Err(stillborn()) } else { fork_zygote(shared) };
+        let forked = if hopeless { Err(stillborn()) } else { make_zygote(shared) };
         match forked {
             Ok(()) => return,
             Err(error) => {

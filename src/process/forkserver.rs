@@ -25,7 +25,7 @@ use crate::sys::page::SharedPage;
 use crate::sys::socket::Socket;
 use crate::sys::{child, futex, os};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
 /// The kind of bootstrap by which `crate::wiring` finds [`server::serve`].
@@ -35,6 +35,8 @@ pub(crate) const SERVER: u32 = 3;
 const HOPELESS: u32 = 3;
 /// How often who waits for the server looks whether there still is one, in nanoseconds.
 const LOOK: i64 = 20_000_000;
+/// So long a server that was sent SIGKILL is waited for, in nanoseconds.
+const PATIENCE: i64 = 10_000_000_000;
 
 /// The words of the page that the two processes share.
 #[derive(Debug)]
@@ -105,14 +107,35 @@ impl Words {
     }
 }
 
+/// Becomes 1 when a server has ended and was collected: then nothing of it is under way any more.
+#[derive(Debug, Default)]
+struct Gone(AtomicU32);
+
+impl Gone {
+    fn set(&self) {
+        self.0.store(1, Ordering::Release);
+        futex::wake(&self.0, u32::MAX);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire) != 0
+    }
+
+    fn wait(&self) {
+        let end = Deadline::after(PATIENCE);
+        while !self.get() && !end.passed() {
+            futex::wait(&self.0, 0, end);
+        }
+    }
+}
+
 /// A server of this process's.
 #[derive(Debug)]
 struct Server {
     socket: Socket,
     words: Words,
     owner: Owner,
-    /// It has ended, and was collected: nothing of it is under way any more.
-    gone: Arc<AtomicBool>,
+    gone: Arc<Gone>,
     /// Admits one asker at a time. The number of the last request.
     asking: LocalLock<u32>,
 }
@@ -177,7 +200,7 @@ pub fn start(warm_up: Vec<u8>) -> Result<()> {
         Ok(server)
     })?;
     let stands = server.words.stands();
-    while stands.load(Ordering::Acquire) == 0 && !server.gone.load(Ordering::Acquire) {
+    while stands.load(Ordering::Acquire) == 0 && !server.gone.get() {
         futex::wait(stands, 0, Deadline::after(LOOK));
     }
     match stands.load(Ordering::Acquire) {
@@ -194,7 +217,7 @@ pub fn start(warm_up: Vec<u8>) -> Result<()> {
     }
 }
 
-/// Ends the server, if there is one; its children go on. The next start makes another, which warms nothing up.
+/// Ends the server, if there is one, and waits for its end; its children go on. The next start makes another, which warms nothing up.
 pub fn stop() -> Result<()> {
     Arena::get()?;
     super::register_fork_handlers();
@@ -206,6 +229,7 @@ pub fn stop() -> Result<()> {
         // Nobody may be asking: what they were promised comes first.
         let _asking = server.asking.lock();
         server.kill();
+        server.gone.wait();
     }
     Ok(())
 }
@@ -267,11 +291,11 @@ impl Server {
             descriptors: passed.to_vec(),
         };
         let (child, letter) = spawn::spawn(SERVER, &payload.into_bytes(), &options)?;
-        let gone = Arc::new(AtomicBool::new(false));
+        let gone = Arc::<Gone>::default();
         let (owner, flag) = (child.owner, gone.clone());
         let after = move |_| {
             drop(letter);
-            flag.store(true, Ordering::Release);
+            flag.set();
         };
         reaper::watch(child, Box::new(after));
         Ok(Arc::new(Server { socket, words: Words(page), owner, gone, asking: LocalLock::new(0) }))
@@ -279,7 +303,7 @@ impl Server {
 
     /// Whether it is worth asking: it runs, and the host has left the socket open.
     fn is_there(&self) -> bool {
-        !self.gone.load(Ordering::Acquire) && self.socket.raw().is_some()
+        !self.gone.get() && self.socket.raw().is_some()
     }
 
     fn kill(&self) {
@@ -315,7 +339,7 @@ impl Server {
         let answered = self.words.answered();
         loop {
             // First whether it has gone: what it did before that is seen by the look that follows.
-            let gone = self.gone.load(Ordering::Acquire);
+            let gone = self.gone.get();
             let seen = answered.load(Ordering::Acquire);
             if seen == number || gone {
                 return;

@@ -9,7 +9,7 @@ use super::{fork, identity, start, EXIT_FAILED};
 use crate::arena::{self, Arena, Owner};
 use crate::error::{Error, Result, Status};
 use crate::fault;
-use crate::sys::child::{self, Fork};
+use crate::sys::child::{self, Fork, ShortName};
 use crate::sys::page::SharedPage;
 use crate::sys::prim::Ordering;
 use crate::sys::socket::Socket;
@@ -27,6 +27,8 @@ pub(super) struct Request {
     pub(super) standard: u32,
 }
 
+/// What the server is called, in `ps` for instance.
+const NAME: &ShortName = b"mp-forkserver\0\0\0";
 /// The longest request.
 const LONGEST: usize = 256;
 
@@ -64,6 +66,8 @@ struct Server {
     words: Words,
     /// Whom it serves.
     parent: Owner,
+    /// What its children are called, as long as they don't change it.
+    name: ShortName,
 }
 
 /// The server's life; its exit code.
@@ -88,7 +92,9 @@ fn begin(payload: &[u8]) -> Result<(Server, Vec<u8>)> {
     // What comes along with a request must not land in the place of one of these.
     child::fill_standard()?;
     let words = Words(SharedPage::map(&page)?);
-    Ok((Server { arena: Arena::get()?, socket: Socket::new(socket)?, words, parent }, warm_up))
+    let name = child::short_name();
+    child::set_short_name(NAME);
+    Ok((Server { arena: Arena::get()?, socket: Socket::new(socket)?, words, parent, name }, warm_up))
 }
 
 impl Server {
@@ -151,6 +157,8 @@ impl Server {
 
     #[link_section = "mp_fork"]
     fn fork(&self, request: &Request, work: Work, descriptors: Vec<OwnedFd>) {
+        // As the child is to be called.
+        child::set_short_name(&self.name);
         let fork = || child::fork_sibling(self.words.pid(), || self.prepare());
         let forked = if request.die_with_parent { life::expecting_as_sibling(fork) } else { fork() };
         match forked {
@@ -160,6 +168,7 @@ impl Server {
             }
             Err(error) => self.words.refuse(&error),
         }
+        child::set_short_name(NAME);
     }
 
     /// Between the preparation of the child's slot and the fork: the slot says whose child it is.

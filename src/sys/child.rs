@@ -82,6 +82,24 @@ pub fn adopt_descriptor(fd: RawFd) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// What the kernel calls a process, in `ps` for instance: 15 bytes and a NUL.
+pub type ShortName = [u8; 16];
+
+/// The name of this process's main thread.
+pub fn short_name() -> ShortName {
+    let mut name = [0; 16];
+    // SAFETY: room for the 16 bytes that the kernel writes.
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    name
+}
+
+/// Names this process's main thread, which is this one.
+#[link_section = "mp_fork"]
+pub fn set_short_name(name: &ShortName) {
+    // SAFETY: 16 bytes, of which the kernel reads what stands before a NUL, at most 15.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
 /// Opens /dev/null in the place of stdin, stdout or stderr where one is closed.
 pub fn fill_standard() -> Result<()> {
     for fd in 0..=libc::STDERR_FILENO {

@@ -95,6 +95,7 @@ static inline size_t pool_children(pid_t parent, pid_t *pids, size_t cap) {
 
 static inline void pool_no_children(void) {
     pid_t pid = 0;
+    CHECK_OK(mp_forkserver_stop());
     CHECK_EQ(0, pool_children(getpid(), &pid, 1));
 }
 

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-static const int32_t METHODS[] = {MP_START_FORK, MP_START_SPAWN};
+static const int32_t METHODS[] = {MP_START_FORK, MP_START_FORKSERVER, MP_START_SPAWN};
 
 static inline mp_process *make(mp_fn fn, const mp_slice *args, size_t nargs, int32_t method, bool daemon,
                                const char *name) {

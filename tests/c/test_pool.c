@@ -412,6 +412,7 @@ int main(int argc, char **argv) {
     check_begin();
     check_watchdog(100);
     all(MP_START_FORK);
+    all(MP_START_FORKSERVER);
     all(MP_START_SPAWN);
     return 0;
 }

@@ -29,7 +29,6 @@ static void unbuilt_options(int32_t method) {
     REFUSED(max_tasks_per_child, 1);
     REFUSED(task_timeout, 1);
     REFUSED(task_retries, 1);
-    REFUSED(start_method, MP_START_FORKSERVER);
     REFUSED(start_method, MP_START_THREAD);
     CHECK_OK(mp_pool_options_init(&options));
     options.start_method = 9;
@@ -215,6 +214,7 @@ int main(int argc, char **argv) {
     check_begin();
     check_watchdog(100);
     all(MP_START_FORK);
+    all(MP_START_FORKSERVER);
     all(MP_START_SPAWN);
     return 0;
 }

@@ -201,15 +201,9 @@ static void wrong_arguments_are_refused(void) {
     CHECK_OK(mp_process_options_init(&options));
     options.start_method = 77;
     CHECK_STATUS(MP_ERR_INVALID, mp_process_new(answer, NULL, 0, &options, &process));
-    options.start_method = MP_START_FORKSERVER;
-    CHECK_STATUS(MP_ERR_UNSUPPORTED, mp_process_new(answer, NULL, 0, &options, &process));
-    CHECK_ERROR_HAS("start_method");
-    options.start_method = MP_START_THREAD;
-    CHECK_STATUS(MP_ERR_UNSUPPORTED, mp_process_new(answer, NULL, 0, &options, &process));
     options.start_method = MP_START_FORK;
     options.name = "\xff";
     CHECK_STATUS(MP_ERR_INVALID, mp_process_new(answer, NULL, 0, &options, &process));
-    CHECK_STATUS(MP_ERR_UNSUPPORTED, mp_set_start_method(MP_START_FORKSERVER));
     CHECK_STATUS(MP_ERR_INVALID, mp_set_start_method(-1));
     CHECK_EQ(MP_START_FORK, mp_get_start_method());
 
@@ -250,6 +244,11 @@ static void functions_travel(void) {
     int32_t zero = 0;
     fprintf(stderr, "(one line about a function of unknown name is expected:)\n");
     CHECK_EQ(70, run(call__exit, &zero, sizeof zero, MP_START_SPAWN));
+    /* The fork server has looked before it forks. */
+    mp_process *unknown = make(call__exit, NULL, 0, MP_START_FORKSERVER, false, NULL);
+    CHECK_STATUS(MP_ERR_NOT_FOUND, mp_process_start(unknown));
+    CHECK_ERROR_HAS("no function is registered by the name too late");
+    mp_process_free(unknown);
     /* An address in no code. */
     mp_process *process = make(nowhere.fn, NULL, 0, MP_START_SPAWN, false, NULL);
     CHECK_STATUS(MP_ERR_INVALID, mp_process_start(process));
