@@ -123,8 +123,8 @@ pub(super) fn run(name: &str, body: impl FnOnce() -> i32) -> i32 {
     }
 }
 
-/// What a return from main would do: waits for the child's own children, and flushes.
+/// What a return from main would do: waits for the child's own children and threads, and flushes.
 fn end() {
-    reaper::await_children();
+    super::await_all();
     stdio::flush_at_end();
 }

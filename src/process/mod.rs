@@ -11,6 +11,7 @@ mod recipe;
 pub mod spawn;
 pub mod start;
 pub mod target;
+mod thread;
 pub mod wire;
 
 pub use self::handle::{Options, Process};
@@ -25,6 +26,13 @@ pub const EXIT_FAILED: i32 = 70;
 pub(crate) const NOT_OURS: &str =
     "this handle belongs to the process that made it: in a forked child it can only be freed";
 
+/// Waits for the end of all children and threads that are no daemons.
+fn await_all() {
+    // The threads first: they may start children yet.
+    thread::await_all();
+    reaper::await_children();
+}
+
 static HANDLERS: Handlers = Handlers::new();
 
 // Handlers of this floor: its locks are held over fork. No code calls the arena while it holds one of them, so
@@ -35,6 +43,7 @@ extern "C" fn prepare() {
     }
     identity::CURRENT.hold_over_fork();
     reaper::STATE.hold_over_fork();
+    thread::STATE.hold_over_fork();
 }
 
 extern "C" fn parent() {
@@ -50,6 +59,7 @@ extern "C" fn child() {
 }
 
 fn release() {
+    thread::STATE.release_after_fork();
     reaper::STATE.release_after_fork();
     identity::CURRENT.release_after_fork();
     target::REGISTRY.release_after_fork();

@@ -299,6 +299,7 @@ int main(int argc, char **argv) {
     a_warning_about_threads_comes_once();
     threads_start_at_once(MP_START_FORK);
     threads_start_at_once(MP_START_SPAWN);
+    threads_start_at_once(MP_START_THREAD);
     several_may_join();
     return 0;
 }
