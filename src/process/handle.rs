@@ -299,7 +299,9 @@ impl Drop for Process {
         // In a forked child the lock and what it guards are as another thread may have left them.
         if Arena::if_made().is_none_or(|arena| arena.me() != self.maker) {
             std::mem::forget(self.stage.take());
+            return;
         }
+        thread::collect();
     }
 }
 

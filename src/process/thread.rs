@@ -3,8 +3,8 @@
 //! Such a thread writes its exit code as the last thing that it does; that is what others wait for. What follows are
 //! the destructors of its thread-local data and its way out of the kernel. Whoever joins the process joins the thread
 //! as well, so that nothing of it is left, and nothing of it runs, when `join` has returned. Threads that nobody
-//! joins stay in a list; those of them that have left are joined when the next one is started, and those that are no
-//! daemons when this process exits.
+//! joins stay in a list; those of them that have left are joined when a handle is freed or the next one is started, and
+//! those that are no daemons when this process exits.
 
 use super::fork;
 use super::identity;
@@ -31,6 +31,12 @@ pub(super) struct State {
     /// The process that this state speaks of: in a forked child its parent's threads do not exist.
     home: u32,
     threads: Vec<Arc<Running>>,
+}
+
+impl State {
+    fn collect(&mut self) {
+        self.threads.retain(|thread| !thread.try_reap());
+    }
 }
 
 pub(super) static STATE: LocalLock<State> = LocalLock::new(State { home: 0, threads: Vec::new() });
@@ -69,12 +75,17 @@ pub(super) fn start(plan: &Plan<'_>, on_end: impl FnOnce(Exit) + Send + 'static)
     };
     // Under the lock, so that no fork and no exit of this process comes between the start and the entry.
     with_state(|state| {
-        state.threads.retain(|thread| !thread.try_reap());
+        state.collect();
         let thread = thread::start_for_user(&plan.identity.name, body)?;
         *running.thread.lock() = Some(thread);
         state.threads.push(running.clone());
         Ok(running)
     })
+}
+
+/// Joins those that have left, without a wait.
+pub(super) fn collect() {
+    with_state(State::collect);
 }
 
 /// Waits for the end of all that are no daemons. A thread that calls `exit` waits for none: they may wait for it.
