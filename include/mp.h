@@ -200,7 +200,14 @@
 /** The same program, run anew: a clean process. It needs `mp_main_init`. */
 #define MP_START_SPAWN 3
 
-/** As a thread of this process. Not built yet: `MP_ERR_UNSUPPORTED`. */
+/**
+ * As a thread of this process, for what needs no process of its own: the same calls, without the cost and without the
+ * protection. Functions travel by pointer, and `mp_main_init` is not needed. Such a thread has the signal mask of the
+ * thread that started it; it can't be killed or sent a signal; what it holds when its function returns, a lock say,
+ * stays held by this process. If it crashes, or its function calls `exit`, the program ends, and `exit` there waits
+ * for no other such thread. The function must end by returning, not by `pthread_exit`; and not by `exit` once `main`
+ * has returned. In a forked child there is no such thread.
+ */
 #define MP_START_THREAD 4
 
 /** A level for `mp_set_log_callback`: something went wrong that no call can answer for. */
@@ -357,7 +364,7 @@ typedef struct mp_event mp_event;
 typedef struct mp_lock mp_lock;
 
 /**
- * A pool of worker processes. Each task reaches exactly one outcome: a worker that dies fails only the item in its
+ * A pool of worker processes, or of threads. Each task reaches exactly one outcome: a worker that dies fails only the item in its
  * hands and is replaced. *Threads*: thread-safe. *Processes*: it belongs to the process that made it; in a forked
  * child `mp_pool_free` frees local memory, everything else is `MP_ERR_STATE`.
  */
@@ -470,7 +477,7 @@ typedef struct mp_process_options {
     const char *name;
     /**
      * Whether it is killed, by SIGKILL, when this process ends in whatever way. Others are waited for when this
-     * process exits.
+     * process exits. A thread is not killed: a daemon is just not waited for.
      */
     bool daemon;
     /** `MP_START_FORK` and so on, or `MP_START_DEFAULT` for the program's default. */
@@ -548,7 +555,7 @@ typedef struct mp_pool_options {
     size_t initializer_nargs;
     /** After so many items a worker is replaced, 0 (the default) is never. Not built yet: `MP_ERR_UNSUPPORTED`. */
     uint32_t max_tasks_per_child;
-    /** `MP_START_DEFAULT`, `MP_START_FORK` or `MP_START_SPAWN`. */
+    /** `MP_START_DEFAULT`, `MP_START_FORK`, `MP_START_SPAWN` or `MP_START_THREAD`. */
     int32_t start_method;
     /**
      * The longest that a task may run, in nanoseconds, 0 (the default) is no limit. Not built yet:
@@ -720,7 +727,7 @@ MP_API mp_status mp_main_init(int argc, char **argv);
 
 /**
  * Sets the start method for processes and pools that name none. `MP_START_DEFAULT` sets it back to fork. Spawned
- * and forked children begin with their parent's.
+ * and forked children begin with their parent's; threads share the program's.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` for a number that is no method.
  * *Threads*: thread-safe.
@@ -843,7 +850,7 @@ MP_API mp_status mp_process_new(mp_fn function, const mp_slice *args, size_t nar
 
 /**
  * Starts the process. It does not wait for the child to begin. A spawned child gets this process's stdin, stdout and
- * stderr, and no other descriptor; its signals are as in a fresh program.
+ * stderr, and no other descriptor; its signals are as in a fresh program. A thread has this thread's signal mask.
  *
  * *Returns* `MP_OK`; `MP_ERR_STATE` if it was started before, or if a child is spawned after the program closed
  * libmp's descriptors; `MP_ERR_CLOSED`; `MP_ERR_BOOTSTRAP` if it is to be spawned and the program has not called
@@ -855,17 +862,19 @@ MP_API mp_status mp_process_start(mp_process *process);
 
 /**
  * Waits until the process has ended. It may be called again and by several threads. `mp_process_exitcode` then says
- * how it ended.
+ * how it ended. A thread has left, and the destructors of its thread-local data have run, when this answers `MP_OK`;
+ * other ways to hear of its end tell that its function has returned.
  *
- * *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_CANCELLED`.
+ * *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_STATE` if it was not started, or for a thread that waits for itself;
+ * `MP_ERR_CLOSED`; `MP_ERR_CANCELLED`.
  */
 MP_API mp_status mp_process_join(mp_process *process, int64_t timeout);
 
 /**
  * Sends SIGTERM to the process, and to nobody else. Its own children go on.
  *
- * *Returns* `MP_OK`, also if it has ended already; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`;
- * `MP_ERR_SYSTEM`.
+ * *Returns* `MP_OK`, also if it has ended already; `MP_ERR_STATE` if it was not started; `MP_ERR_UNSUPPORTED` for a
+ * thread; `MP_ERR_CLOSED`; `MP_ERR_SYSTEM`.
  */
 MP_API mp_status mp_process_terminate(mp_process *process);
 
@@ -923,7 +932,7 @@ MP_API mp_status mp_process_sentinel(mp_process *process, int32_t *fd);
 MP_API mp_status mp_process_is_alive(const mp_process *process, bool *alive);
 
 /**
- * The process id. After the end of the process the system may give the number to another.
+ * The process id; a thread has this process's. After the end of a process the system may give the number to another.
  *
  * *Returns* `MP_OK`; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_INVALID` for NULL.
  */
@@ -945,8 +954,8 @@ MP_API const char *mp_process_name(const mp_process *process);
 MP_API mp_status mp_process_repr(const mp_process *process, char *buf, size_t cap);
 
 /**
- * Drops the handle; NULL is fine. A running process goes on, and is waited for when this process exits unless it
- * is a daemon.
+ * Drops the handle; NULL is fine. A running process, or thread, goes on, and is waited for when this process exits
+ * unless it is a daemon.
  */
 MP_API void mp_process_free(mp_process *process);
 
@@ -2323,6 +2332,11 @@ MP_API mp_status mp_pool_options_defaults(mp_pool_options *options, size_t size)
  * process as it is now, their replacements too; spawned ones run the program anew up to `mp_main_init`. Workers
  * ignore SIGINT, and die with this process, however it ends.
  *
+ * With `MP_START_THREAD` the workers are threads of this process, with the signal mask of the calling one. They can't
+ * be killed: see `mp_pool_terminate`. A task that crashes or calls `exit` ends the program, and the end of the program
+ * ends tasks. Inside a task its own pool can be submitted to, closed and terminated, but every wait for it is
+ * `MP_ERR_STATE`: all workers could be waiting.
+ *
  * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_UNSUPPORTED` for an option that is not built yet, naming it;
  * `MP_ERR_BOOTSTRAP` for spawn without `mp_main_init`; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`. *Ownership*: the
  * caller frees it with `mp_pool_free`.
@@ -2334,8 +2348,8 @@ MP_API mp_status mp_pool_new(const mp_pool_options *options, mp_pool **out);
  *
  * *Returns* `MP_OK`; `MP_ERR_TASK_FAILED`, `MP_ERR_WORKER_DIED` or `MP_ERR_CANCELLED` with the text, the code, the
  * pid and the signal in `mp_last_error`; `MP_ERR_CLOSED`; `MP_ERR_BROKEN`; `MP_ERR_STATE` in a callback of the
- * same pool; `MP_ERR_INVALID`; `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees the buffer with
- * `mp_buffer_free`.
+ * same pool, or in a task on one of its threads; `MP_ERR_INVALID`; `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees
+ * the buffer with `mp_buffer_free`.
  */
 MP_API mp_status mp_pool_apply(mp_pool *pool, mp_fn fn, const mp_slice *args, size_t nargs, mp_buffer **out);
 
@@ -2355,7 +2369,8 @@ MP_API mp_status mp_pool_apply_async(mp_pool *pool, mp_fn fn, const mp_slice *ar
  *
  * *Returns* `MP_OK`; the first failure by index, with `*out` set all the same: `MP_ERR_TASK_FAILED`,
  * `MP_ERR_WORKER_DIED`, `MP_ERR_CANCELLED`; on any other failure `*out` is NULL: `MP_ERR_CLOSED`,
- * `MP_ERR_BROKEN`, `MP_ERR_STATE` in a callback of the same pool, `MP_ERR_INVALID`, `MP_ERR_NO_MEMORY`.
+ * `MP_ERR_BROKEN`, `MP_ERR_STATE` in a callback of the same pool or in a task on one of its threads,
+ * `MP_ERR_INVALID`, `MP_ERR_NO_MEMORY`.
  * *Ownership*: the caller frees the result with `mp_result_free`.
  */
 MP_API mp_status mp_pool_map(mp_pool *pool, mp_fn fn, const mp_slice *items, size_t n, size_t chunksize,
@@ -2395,7 +2410,8 @@ MP_API mp_status mp_pool_close(mp_pool *pool);
 
 /**
  * Ends the workers at once by SIGKILL. Every item without an outcome gets `MP_ERR_CANCELLED`, and every callback
- * that is due is called. Twice is fine.
+ * that is due is called. Workers that are threads leave after the task in their hands, whose outcome no longer counts;
+ * `mp_pool_join` waits for that. Twice is fine.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a forked child.
  */
@@ -2405,11 +2421,15 @@ MP_API mp_status mp_pool_terminate(mp_pool *pool);
  * Waits until all workers have gone and all callbacks have returned, for `timeout` nanoseconds at the longest.
  *
  * *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_STATE` before `mp_pool_close` or `mp_pool_terminate`, in a callback
- * of the same pool, and in a forked child; `MP_ERR_CANCELLED`; `MP_ERR_INVALID`.
+ * of the same pool, in a task on one of its threads, and in a forked child; `MP_ERR_CANCELLED`; `MP_ERR_INVALID`.
  */
 MP_API mp_status mp_pool_join(mp_pool *pool, int64_t timeout);
 
-/** Terminates the pool and frees it. Results that were made by it stay usable until they are freed. NULL is fine. */
+/**
+ * Terminates the pool and frees it. Results that were made by it stay usable until they are freed. With workers that
+ * are threads it takes as long as the tasks that run, but for a call inside such a task or a callback of the same pool,
+ * which does not wait. NULL is fine.
+ */
 MP_API void mp_pool_free(mp_pool *pool);
 
 /**
@@ -2423,7 +2443,7 @@ MP_API mp_status mp_task_options_defaults(mp_task_options *options, size_t size)
  * Waits until the result is ready, for `timeout` nanoseconds at the longest.
  *
  * *Returns* `MP_OK`, also if items failed; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED`; `MP_ERR_STATE` in a callback of
- * the same pool, and in a forked child; `MP_ERR_INVALID`.
+ * the same pool or in a task on one of its threads, if it is not ready, and in a forked child; `MP_ERR_INVALID`.
  */
 MP_API mp_status mp_result_wait(const mp_result *result, int64_t timeout);
 

@@ -55,7 +55,7 @@ var functions = registry{byName: make(map[string]func(*Call) error)}
 
 // Register names fn for other processes. It belongs into init functions, or before Main, and panics on an empty name, a
 // name taken twice, and after Main, since a child would not get to see it. An error of fn arrives with its text, a
-// panic with text and stack.
+// panic with text and stack. One that calls runtime.Goexit ends its process, which with StartThread is this one.
 func Register(name string, fn func(*Call) error) {
 	functions.mu.Lock()
 	defer functions.mu.Unlock()

@@ -10,7 +10,8 @@ import (
 // StartMethod is how a child comes to be.
 type StartMethod int32
 
-// The start methods. The default is StartSpawn, the one that Go programs can use.
+// The start methods. The default is StartSpawn, which makes a process; StartThread makes a thread of this one, which
+// can't be ended from outside.
 const (
 	StartDefault    StartMethod = 0
 	StartFork       StartMethod = StartMethod(cmp.StartFork)
@@ -25,7 +26,7 @@ func (m StartMethod) resolve() (int32, error) {
 	case StartDefault:
 		return cmp.StartSpawn, nil
 	case StartFork, StartForkserver:
-		return 0, errorf(ErrUnsupported, "a Go program can't fork: use StartSpawn")
+		return 0, errorf(ErrUnsupported, "a Go program can't fork: use StartSpawn or StartThread")
 	default:
 		return int32(m), nil
 	}

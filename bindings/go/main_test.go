@@ -71,6 +71,7 @@ func init() {
 	mp.Register("reserveAndDie", reserveAndDie)
 	mp.Register("takeAndDie", takeAndDie)
 	mp.Register("takeTurns", takeTurns)
+	mp.Register("waitForGate", waitForGate)
 	mp.Register("waitAndSet", waitAndSet)
 	mp.Register("writeMemory", writeMemory)
 	mp.Register("initialize", func(c *mp.Call) error { return os.Setenv("MP_TEST_WORD", string(c.Arg(0))) })

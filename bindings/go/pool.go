@@ -12,7 +12,7 @@ import (
 	"libmp.dev/mp/internal/cmp"
 )
 
-// Pool is a pool of worker processes. A worker that dies fails only the task in its hands, and is replaced.
+// Pool is a pool of worker processes, or of threads. A worker that dies fails only the task in its hands, and is replaced.
 type Pool struct {
 	h         *handle[cmp.Pool]
 	abandoned atomic.Bool // a Map or Apply was left by its context: its tasks are nobody's
@@ -158,7 +158,8 @@ func (p *Pool) submit(o TaskOptions, f func(*cmp.Pool, cmp.Submit) (*cmp.Result,
 	return resultOf(raw, hooked), nil
 }
 
-// Terminate ends the workers at once; what was not finished fails.
+// Terminate ends the workers at once; what was not finished fails. Threads leave after the task in their hands, and Close
+// waits for that.
 func (p *Pool) Terminate() error {
 	defer runtime.KeepAlive(p)
 	return p.h.call((*cmp.Pool).Terminate)

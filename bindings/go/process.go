@@ -8,13 +8,13 @@ import (
 	"libmp.dev/mp/internal/cmp"
 )
 
-// Process is a child that runs one registered function.
+// Process is a child, or a thread of this process, that runs one registered function.
 type Process struct{ h *handle[cmp.Process] }
 
 // ProcessOptions say how to make a process.
 type ProcessOptions struct {
 	Name   string // Empty: Process-1 and so on.
-	Daemon bool   // Ends with its parent, however that ends.
+	Daemon bool   // Ends with its parent, however that ends; a thread is just not waited for.
 	Start  StartMethod
 }
 
@@ -56,13 +56,13 @@ func (p *Process) TryJoin(timeout time.Duration) error {
 	return err
 }
 
-// Terminate sends SIGTERM. It is no error if the process has already ended.
+// Terminate sends SIGTERM. It is no error if the process has already ended. A thread answers ErrUnsupported.
 func (p *Process) Terminate() error {
 	defer runtime.KeepAlive(p)
 	return p.h.call((*cmp.Process).Terminate)
 }
 
-// Kill sends SIGKILL.
+// Kill sends SIGKILL. A thread answers ErrUnsupported.
 func (p *Process) Kill() error {
 	defer runtime.KeepAlive(p)
 	return p.h.call((*cmp.Process).Kill)

@@ -13,7 +13,7 @@ use crate::error::{Error, Result, Status};
 use crate::pool::{Items, JobResult, Pool, PoolOptions};
 use crate::sys::clock::Deadline;
 
-/// A pool of worker processes. Each task reaches exactly one outcome: a worker that dies fails only the item in its
+/// A pool of worker processes, or of threads. Each task reaches exactly one outcome: a worker that dies fails only the item in its
 /// hands and is replaced. *Threads*: thread-safe. *Processes*: it belongs to the process that made it; in a forked
 /// child `mp_pool_free` frees local memory, everything else is `MP_ERR_STATE`.
 pub struct mp_pool {
@@ -41,7 +41,7 @@ pub struct mp_pool_options {
     pub initializer_nargs: usize,
     /// After so many items a worker is replaced, 0 (the default) is never. Not built yet: `MP_ERR_UNSUPPORTED`.
     pub max_tasks_per_child: u32,
-    /// `MP_START_DEFAULT`, `MP_START_FORK` or `MP_START_SPAWN`.
+    /// `MP_START_DEFAULT`, `MP_START_FORK`, `MP_START_SPAWN` or `MP_START_THREAD`.
     pub start_method: i32,
     /// The longest that a task may run, in nanoseconds, 0 (the default) is no limit. Not built yet:
     /// `MP_ERR_UNSUPPORTED`.
@@ -93,6 +93,11 @@ pub unsafe extern "C" fn mp_pool_options_defaults(options: *mut mp_pool_options,
 /// process as it is now, their replacements too; spawned ones run the program anew up to `mp_main_init`. Workers
 /// ignore SIGINT, and die with this process, however it ends.
 ///
+/// With `MP_START_THREAD` the workers are threads of this process, with the signal mask of the calling one. They can't
+/// be killed: see `mp_pool_terminate`. A task that crashes or calls `exit` ends the program, and the end of the program
+/// ends tasks. Inside a task its own pool can be submitted to, closed and terminated, but every wait for it is
+/// `MP_ERR_STATE`: all workers could be waiting.
+///
 /// *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_UNSUPPORTED` for an option that is not built yet, naming it;
 /// `MP_ERR_BOOTSTRAP` for spawn without `mp_main_init`; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`. *Ownership*: the
 /// caller frees it with `mp_pool_free`.
@@ -106,8 +111,8 @@ pub unsafe extern "C" fn mp_pool_new(options: *const mp_pool_options, out: *mut 
 ///
 /// *Returns* `MP_OK`; `MP_ERR_TASK_FAILED`, `MP_ERR_WORKER_DIED` or `MP_ERR_CANCELLED` with the text, the code, the
 /// pid and the signal in `mp_last_error`; `MP_ERR_CLOSED`; `MP_ERR_BROKEN`; `MP_ERR_STATE` in a callback of the
-/// same pool; `MP_ERR_INVALID`; `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees the buffer with
-/// `mp_buffer_free`.
+/// same pool, or in a task on one of its threads; `MP_ERR_INVALID`; `MP_ERR_NO_MEMORY`. *Ownership*: the caller frees
+/// the buffer with `mp_buffer_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_pool_apply(
     pool: *mut mp_pool,
@@ -186,7 +191,8 @@ pub unsafe extern "C" fn mp_pool_apply_async(
 ///
 /// *Returns* `MP_OK`; the first failure by index, with `*out` set all the same: `MP_ERR_TASK_FAILED`,
 /// `MP_ERR_WORKER_DIED`, `MP_ERR_CANCELLED`; on any other failure `*out` is NULL: `MP_ERR_CLOSED`,
-/// `MP_ERR_BROKEN`, `MP_ERR_STATE` in a callback of the same pool, `MP_ERR_INVALID`, `MP_ERR_NO_MEMORY`.
+/// `MP_ERR_BROKEN`, `MP_ERR_STATE` in a callback of the same pool or in a task on one of its threads,
+/// `MP_ERR_INVALID`, `MP_ERR_NO_MEMORY`.
 /// *Ownership*: the caller frees the result with `mp_result_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_pool_map(
@@ -314,7 +320,8 @@ pub unsafe extern "C" fn mp_pool_close(pool: *mut mp_pool) -> mp_status {
 }
 
 /// Ends the workers at once by SIGKILL. Every item without an outcome gets `MP_ERR_CANCELLED`, and every callback
-/// that is due is called. Twice is fine.
+/// that is due is called. Workers that are threads leave after the task in their hands, whose outcome no longer counts;
+/// `mp_pool_join` waits for that. Twice is fine.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_STATE` in a forked child.
 #[unsafe(no_mangle)]
@@ -326,14 +333,16 @@ pub unsafe extern "C" fn mp_pool_terminate(pool: *mut mp_pool) -> mp_status {
 /// Waits until all workers have gone and all callbacks have returned, for `timeout` nanoseconds at the longest.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_STATE` before `mp_pool_close` or `mp_pool_terminate`, in a callback
-/// of the same pool, and in a forked child; `MP_ERR_CANCELLED`; `MP_ERR_INVALID`.
+/// of the same pool, in a task on one of its threads, and in a forked child; `MP_ERR_CANCELLED`; `MP_ERR_INVALID`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_pool_join(pool: *mut mp_pool, timeout: i64) -> mp_status {
     // SAFETY: the handle is not freed meanwhile.
     guard(|| unsafe { handle::get(pool, "pool") }?.join(Deadline::after(timeout)))
 }
 
-/// Terminates the pool and frees it. Results that were made by it stay usable until they are freed. NULL is fine.
+/// Terminates the pool and frees it. Results that were made by it stay usable until they are freed. With workers that
+/// are threads it takes as long as the tasks that run, but for a call inside such a task or a callback of the same pool,
+/// which does not wait. NULL is fine.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_pool_free(pool: *mut mp_pool) {
     // SAFETY: the header asks that nobody uses the handle any more.

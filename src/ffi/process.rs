@@ -31,7 +31,7 @@ pub struct mp_process_options {
     /// What it is called; NULL means a name like `Process-1`, or `Process-1:2` for the second child of that one.
     pub name: *const c_char,
     /// Whether it is killed, by SIGKILL, when this process ends in whatever way. Others are waited for when this
-    /// process exits.
+    /// process exits. A thread is not killed: a daemon is just not waited for.
     pub daemon: mp_bool,
     /// `MP_START_FORK` and so on, or `MP_START_DEFAULT` for the program's default.
     pub start_method: i32,
@@ -97,7 +97,7 @@ fn core<'a>(process: *const mp_process) -> Result<&'a Process> {
 }
 
 /// Starts the process. It does not wait for the child to begin. A spawned child gets this process's stdin, stdout and
-/// stderr, and no other descriptor; its signals are as in a fresh program.
+/// stderr, and no other descriptor; its signals are as in a fresh program. A thread has this thread's signal mask.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_STATE` if it was started before, or if a child is spawned after the program closed
 /// libmp's descriptors; `MP_ERR_CLOSED`; `MP_ERR_BOOTSTRAP` if it is to be spawned and the program has not called
@@ -110,9 +110,11 @@ pub unsafe extern "C" fn mp_process_start(process: *mut mp_process) -> mp_status
 }
 
 /// Waits until the process has ended. It may be called again and by several threads. `mp_process_exitcode` then says
-/// how it ended.
+/// how it ended. A thread has left, and the destructors of its thread-local data have run, when this answers `MP_OK`;
+/// other ways to hear of its end tell that its function has returned.
 ///
-/// *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_CANCELLED`.
+/// *Returns* `MP_OK`; `MP_ERR_TIMEOUT`; `MP_ERR_STATE` if it was not started, or for a thread that waits for itself;
+/// `MP_ERR_CLOSED`; `MP_ERR_CANCELLED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_process_join(process: *mut mp_process, timeout: i64) -> mp_status {
     guard(|| core(process)?.join(Deadline::after(timeout)))
@@ -120,8 +122,8 @@ pub unsafe extern "C" fn mp_process_join(process: *mut mp_process, timeout: i64)
 
 /// Sends SIGTERM to the process, and to nobody else. Its own children go on.
 ///
-/// *Returns* `MP_OK`, also if it has ended already; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`;
-/// `MP_ERR_SYSTEM`.
+/// *Returns* `MP_OK`, also if it has ended already; `MP_ERR_STATE` if it was not started; `MP_ERR_UNSUPPORTED` for a
+/// thread; `MP_ERR_CLOSED`; `MP_ERR_SYSTEM`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_process_terminate(process: *mut mp_process) -> mp_status {
     guard(|| core(process)?.signal(libc::SIGTERM))
@@ -201,7 +203,7 @@ pub unsafe extern "C" fn mp_process_is_alive(process: *const mp_process, alive: 
     })
 }
 
-/// The process id. After the end of the process the system may give the number to another.
+/// The process id; a thread has this process's. After the end of a process the system may give the number to another.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_INVALID` for NULL.
 #[unsafe(no_mangle)]
@@ -253,8 +255,8 @@ pub unsafe extern "C" fn mp_process_repr(
     })
 }
 
-/// Drops the handle; NULL is fine. A running process goes on, and is waited for when this process exits unless it
-/// is a daemon.
+/// Drops the handle; NULL is fine. A running process, or thread, goes on, and is waited for when this process exits
+/// unless it is a daemon.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_process_free(process: *mut mp_process) {
     // SAFETY: the header asks that nobody uses the handle any more.

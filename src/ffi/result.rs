@@ -199,7 +199,7 @@ fn c_error(error: &TaskError) -> mp_task_error {
 /// Waits until the result is ready, for `timeout` nanoseconds at the longest.
 ///
 /// *Returns* `MP_OK`, also if items failed; `MP_ERR_TIMEOUT`; `MP_ERR_CANCELLED`; `MP_ERR_STATE` in a callback of
-/// the same pool, and in a forked child; `MP_ERR_INVALID`.
+/// the same pool or in a task on one of its threads, if it is not ready, and in a forked child; `MP_ERR_INVALID`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_result_wait(result: *const mp_result, timeout: i64) -> mp_status {
     // SAFETY: the handle is not freed meanwhile.

@@ -19,7 +19,12 @@ pub const MP_START_FORK: i32 = 1;
 pub const MP_START_FORKSERVER: i32 = 2;
 /// The same program, run anew: a clean process. It needs `mp_main_init`.
 pub const MP_START_SPAWN: i32 = 3;
-/// As a thread of this process. Not built yet: `MP_ERR_UNSUPPORTED`.
+/// As a thread of this process, for what needs no process of its own: the same calls, without the cost and without the
+/// protection. Functions travel by pointer, and `mp_main_init` is not needed. Such a thread has the signal mask of the
+/// thread that started it; it can't be killed or sent a signal; what it holds when its function returns, a lock say,
+/// stays held by this process. If it crashes, or its function calls `exit`, the program ends, and `exit` there waits
+/// for no other such thread. The function must end by returning, not by `pthread_exit`; and not by `exit` once `main`
+/// has returned. In a forked child there is no such thread.
 pub const MP_START_THREAD: i32 = 4;
 
 /// A level for `mp_set_log_callback`: something went wrong that no call can answer for.
@@ -50,7 +55,7 @@ pub unsafe extern "C" fn mp_main_init(argc: c_int, argv: *mut *mut c_char) -> mp
 }
 
 /// Sets the start method for processes and pools that name none. `MP_START_DEFAULT` sets it back to fork. Spawned
-/// and forked children begin with their parent's.
+/// and forked children begin with their parent's; threads share the program's.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_INVALID` for a number that is no method.
 /// *Threads*: thread-safe.

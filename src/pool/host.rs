@@ -4,7 +4,7 @@ use super::item::Job;
 use super::job::{self, Items, Unlinked};
 use super::layout::{PoolCell, WorkerRecord, BROKEN, CLOSED, OPEN, TERMINATED};
 use super::result::{Callbacks, JobResult};
-use super::{mend, service, workers};
+use super::{mend, service, threads, workers};
 use crate::arena::held::kind;
 use crate::arena::wait::{self, Waiter};
 use crate::arena::{event, Arena, BlockRef, Holder, Obituary, Owner};
@@ -16,6 +16,7 @@ use crate::sys::fork::LocalLock;
 use crate::sys::function::Function;
 use crate::sys::pidfd::PidFd;
 use crate::sys::prim::{AtomicU32, AtomicU64, Futex, Ordering};
+use crate::sys::thread::Thread;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -36,12 +37,23 @@ pub(super) struct Shared {
     /// The function of the last submission to spawned workers, when so many objects were loaded, as it travels.
     known: LocalLock<Option<(Function, u64, Vec<u8>)>>,
     pub(super) host: LocalLock<Host>,
-    /// Becomes 1 when no process of the pool is left.
+    /// Workers that are threads and were not joined yet.
+    pub(super) threads: LocalLock<Vec<Thread>>,
+    /// Becomes 1 when no worker of the pool is left.
     gone: AtomicU32,
     /// When it was terminated, in nanoseconds on the monotonic clock.
     terminated_at: AtomicU64,
     /// Rung when `gone` or the service's list changes.
     pub(super) changed: Futex,
+}
+
+/// One that the host looks after.
+#[derive(Clone, Debug)]
+pub(super) enum Member {
+    /// A child of this process: the zygote or a worker.
+    Process(Arc<PidFd>),
+    /// A worker that is a thread of this process.
+    Thread,
 }
 
 /// What the host's lock guards.
@@ -53,8 +65,8 @@ pub(super) struct Host {
     unlinked: Vec<Unlinked>,
     /// Positions of jobs whose handles were freed before they were complete.
     orphans: VecDeque<u64>,
-    /// The pool's processes that are this process's children.
-    pub(super) children: Vec<Option<Arc<PidFd>>>,
+    /// The pool's processes that are this process's children, or its threads.
+    pub(super) children: Vec<Option<Member>>,
     /// Results whose callbacks are due, in order of submission.
     pub(super) watched: VecDeque<JobResult>,
     pub(super) serving: bool,
@@ -87,6 +99,7 @@ impl Shared {
             loaded: AtomicU64::new(0),
             known: LocalLock::new(None),
             host: LocalLock::new(Host::default()),
+            threads: LocalLock::new(Vec::new()),
             gone: AtomicU32::new(0),
             terminated_at: AtomicU64::new(0),
             changed: Futex::new(0),
@@ -128,8 +141,12 @@ impl Shared {
 
     /// The function as it reaches the pool's workers.
     fn target(&self, function: Function) -> Result<Vec<u8>> {
-        if self.method == StartMethod::Fork {
-            return Ok(Target::for_zygote(function, self.loaded.load(Ordering::Relaxed))?.encode());
+        match self.method {
+            StartMethod::Fork => {
+                return Ok(Target::for_zygote(function, self.loaded.load(Ordering::Relaxed))?.encode());
+            }
+            StartMethod::Thread => return Ok(Target::for_fork(function).encode()),
+            StartMethod::ForkServer | StartMethod::Spawn => {}
         }
         // To find the object of a function reads files: most submissions are of the one before.
         let loaded = target::loaded();
@@ -247,9 +264,7 @@ impl Shared {
                 self.host.lock().children.resize(self.cell.workers() as usize, None);
                 (0..self.cell.workers()).try_for_each(|index| workers::spawn(self, index))
             }
-            StartMethod::Thread => {
-                Err(Error::new(Status::Unsupported, "start_method: this one is not built for pools yet"))
-            }
+            StartMethod::Thread => threads::start(self),
             StartMethod::Fork | StartMethod::ForkServer => {
                 self.host.lock().children.resize(1, None);
                 self.loaded.store(target::loaded(), Ordering::Relaxed);
@@ -272,16 +287,18 @@ impl Shared {
         Ok(())
     }
 
-    /// Ends the pool's processes and cancels what has no outcome. The zygote collects its workers and leaves.
+    /// Ends the pool's processes and cancels what has no outcome. The zygote collects its workers and leaves; threads
+    /// leave after the task in their hands.
     pub(super) fn terminate(&self) {
         if self.cell.enter_state(TERMINATED) {
             self.terminated_at.store(clock::now() as u64, Ordering::Relaxed);
         }
         let host = self.host.lock();
-        if self.method == StartMethod::Spawn {
-            Self::kill(&host);
-        } else {
-            workers::kill_forked(self.arena(), &self.cell);
+        match self.method {
+            StartMethod::Fork | StartMethod::ForkServer => workers::kill_forked(self.arena(), &self.cell),
+            StartMethod::Spawn => Self::kill(&host),
+            // Their owner word is this process's.
+            StartMethod::Thread => {}
         }
         let nobody_left = host.children.iter().all(Option::is_none);
         mend::end_all(self.arena(), &self.cell, &WorkerRecord::unneeded());
@@ -293,7 +310,9 @@ impl Shared {
 
     fn kill(host: &Host) {
         for child in host.children.iter().flatten() {
-            let _ = child.send_signal(libc::SIGKILL);
+            if let Member::Process(pidfd) = child {
+                let _ = pidfd.send_signal(libc::SIGKILL);
+            }
         }
     }
 
@@ -350,7 +369,7 @@ impl Shared {
         }
     }
 
-    /// No process of the pool is left.
+    /// No worker of the pool is left.
     pub(super) fn all_gone(&self) {
         self.gone.store(1, Ordering::Release);
         self.ring();
@@ -366,9 +385,15 @@ impl Shared {
         self.gone.load(Ordering::Acquire) != 0
     }
 
-    /// Waits until no process is left and no callback is due; `cancellable` says whether this thread's cancel object
+    /// Waits until no worker is left and no callback is due; `cancellable` says whether this thread's cancel object
     /// ends the wait.
     pub(super) fn join(&self, deadline: Deadline, cancellable: bool) -> Result<()> {
+        self.await_workers(deadline, cancellable)?;
+        threads::join(self);
+        Ok(())
+    }
+
+    fn await_workers(&self, deadline: Deadline, cancellable: bool) -> Result<()> {
         if self.cell.state() >= TERMINATED {
             let limit = self.terminated_at.load(Ordering::Relaxed) as i64 + PATIENCE;
             match self.await_end(deadline.earlier(limit), cancellable) {
@@ -395,6 +420,7 @@ impl Drop for Shared {
     fn drop(&mut self) {
         if self.is_ours() {
             self.collect(&mut self.host.lock());
+            threads::let_go(self);
         }
     }
 }

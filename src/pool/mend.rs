@@ -69,7 +69,8 @@ fn mend_job(
     queued.is_some()
 }
 
-fn fail(item: &Item, owner: Owner, obituary: Obituary, terminated: bool) {
+/// The item fails with the process that had it.
+pub(super) fn fail(item: &Item, owner: Owner, obituary: Obituary, terminated: bool) {
     if terminated {
         item.exchange(State::Claimed(owner), State::Failed(Reason::Cancelled));
         return;

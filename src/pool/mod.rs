@@ -1,4 +1,4 @@
-//! Pools: worker processes that run tasks, each of which reaches exactly one outcome whoever dies.
+//! Pools: workers, processes or threads, that run tasks, each of which reaches exactly one outcome whoever dies.
 
 mod host;
 mod item;
@@ -7,6 +7,7 @@ mod layout;
 mod mend;
 mod result;
 mod service;
+mod threads;
 mod worker;
 mod workers;
 mod zygote;
@@ -72,10 +73,10 @@ impl Pool {
         self.shared.submit(function, items, chunksize, callbacks)
     }
 
-    /// Submits and waits, however long it takes. Refused in a callback of the same pool.
+    /// Submits and waits, however long it takes. Refused in a callback of the same pool, and in a task on its threads.
     pub fn run(&self, function: Function, items: Items<'_>, chunksize: usize) -> Result<JobResult> {
         self.shared.check_ours()?;
-        service::refuse_on_service_thread(&self.shared)?;
+        service::refuse_on_own_thread(&self.shared)?;
         let result = self.shared.submit(function, items, chunksize, None)?;
         // A call without a timeout can't be cancelled either: its items would go on unseen.
         result.wait_uncancelled()?;
@@ -97,7 +98,7 @@ impl Pool {
     /// Waits until all workers have gone and all callbacks have returned.
     pub fn join(&self, deadline: Deadline) -> Result<()> {
         self.shared.check_ours()?;
-        service::refuse_on_service_thread(&self.shared)?;
+        service::refuse_on_own_thread(&self.shared)?;
         if self.shared.cell.state() == layout::OPEN {
             return Err(Error::state("join before close or terminate"));
         }
@@ -120,7 +121,9 @@ impl Drop for Pool {
             return;
         }
         self.shared.terminate();
-        if !service::is_serving(&self.shared) {
+        if !service::is_serving(&self.shared) && !threads::is_worker(&self.shared) {
+            // They can't be killed: what a task uses may go when this returns.
+            threads::join(&self.shared);
             let _ = self.shared.join(Deadline::after(LAST_WAIT), false);
         }
     }

@@ -165,7 +165,7 @@ impl JobResult {
         if self.is_ready() {
             return Ok(());
         }
-        service::refuse_on_service_thread(&self.0.shared)?;
+        service::refuse_on_own_thread(&self.0.shared)?;
         let ready = || self.is_ready().then_some(());
         let job = self.job();
         let mut waiter = Waiter::new(self.0.shared.arena(), deadline).spinning(&job.head.spin);
@@ -181,7 +181,7 @@ impl JobResult {
     pub fn waitable(&self) -> Result<multi::Waitable> {
         self.0.shared.check_ours().map_err(|_| Error::invalid("the result belongs to another process"))?;
         if !self.is_ready() {
-            service::refuse_on_service_thread(&self.0.shared)?;
+            service::refuse_on_own_thread(&self.0.shared)?;
         }
         Ok(multi::Waitable::object(self.0.shared.arena(), self.clone()))
     }

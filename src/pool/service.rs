@@ -2,6 +2,7 @@
 
 use super::host::Shared;
 use super::result::JobResult;
+use super::threads;
 use crate::arena::event;
 use crate::arena::wait::Waiter;
 use crate::error::{Error, Result};
@@ -25,11 +26,17 @@ pub(super) fn is_serving(shared: &Arc<Shared>) -> bool {
     std::ptr::eq(SERVES.get(), Arc::as_ptr(shared))
 }
 
-/// A wait on the service thread would wait for itself.
-pub(super) fn refuse_on_service_thread(shared: &Arc<Shared>) -> Result<()> {
+/// A wait on the service thread would wait for itself. One on a worker that is a thread takes a worker away, perhaps
+/// the last.
+pub(super) fn refuse_on_own_thread(shared: &Arc<Shared>) -> Result<()> {
     if is_serving(shared) {
         return Err(Error::state(
             "a callback can't wait for its own pool: it runs on the thread that would end the wait",
+        ));
+    }
+    if threads::is_worker(shared) {
+        return Err(Error::state(
+            "a task on a thread can't wait for its own pool: it runs on a thread that is to end the wait",
         ));
     }
     Ok(())

@@ -1,14 +1,19 @@
 //! The worker: claims items one by one, runs them, commits their outcomes.
+//!
+//! Those that are threads of the host share its owner word. That does no harm: an exchange claims an item, so that of
+//! two with the same word only one has it, and nothing is taken from an owner that lives.
 
 use super::item::{Item, Job, Reason, State, INLINE, RAN};
 use super::layout::{First, PoolCell, WorkerRecord, CLOSED, TERMINATED};
+use super::mend;
 use crate::arena::held::kind;
 use crate::arena::wait::{self, Waiter};
-use crate::arena::{event, Arena, Block, Owner};
+use crate::arena::{event, Arena, Block, Obituary, Owner};
 use crate::error::Result;
 use crate::fault;
 use crate::process::call::{Call, ReturnSink};
 use crate::process::target::Target;
+use crate::process::EXIT_FAILED;
 use crate::sys::clock::{self, Deadline};
 use crate::sys::function::Function;
 use crate::sys::prim::{fence, AtomicU64, Ordering};
@@ -73,6 +78,26 @@ struct Worker<'a> {
     me: Owner,
     resolved: Option<Resolved>,
     args: Vec<&'static [u8]>,
+}
+
+/// An item that this worker has claimed. Should the library itself fail before its outcome is committed, the item
+/// fails with it: a worker that is a thread has an owner that lives on.
+struct InHand<'a> {
+    arena: &'static Arena,
+    cell: &'a PoolCell,
+    me: Owner,
+    job: &'a Job<'static>,
+    item: &'a Item,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && self.item.state() == State::Claimed(self.me) {
+            let obituary = Obituary { pid: std::process::id() as i32, code: EXIT_FAILED, signal: 0 };
+            mend::fail(self.item, self.me, obituary, self.cell.state() >= TERMINATED);
+            announce_if_complete(self.arena, self.cell, self.job);
+        }
+    }
 }
 
 /// Works for the pool until there is nothing more to do. Answers the process's exit code.
@@ -190,6 +215,7 @@ impl Worker<'_> {
             return now;
         }
         item.time.store(now as u64, Ordering::Relaxed);
+        let _in_hand = InHand { arena: self.arena, cell: self.cell, me: self.me, job, item };
         fault!("pool.item:claimed");
         let mut sink = TaskSink::new(self.arena);
         let (code, message) = match function {

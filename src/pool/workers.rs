@@ -1,6 +1,6 @@
 //! The pool's processes as the host sees them: one zygote, or spawned workers; and what follows when one ends.
 
-use super::host::Shared;
+use super::host::{Member, Shared};
 use super::layout::{PoolCell, CLOSED, OPEN, TERMINATED};
 use super::{worker, zygote};
 use crate::arena::{Arena, Holder, Obituary, Owner, Token};
@@ -58,7 +58,7 @@ pub(crate) fn run_zygote(payload: &[u8]) -> i32 {
 /// Notes a child, so that the pool can end it. One that comes too late is ended at once.
 fn enter(shared: &Arc<Shared>, index: usize, child: &Child) {
     let mut host = shared.host.lock();
-    host.children[index] = child.pidfd.clone();
+    host.children[index] = child.pidfd.clone().map(Member::Process);
     if shared.cell.state() >= TERMINATED {
         if let Some(pidfd) = &child.pidfd {
             let _ = pidfd.send_signal(libc::SIGKILL);

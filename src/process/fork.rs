@@ -146,9 +146,9 @@ pub(super) fn run(body: impl FnOnce() -> i32) -> i32 {
     }
 }
 
-/// What a return from main would do: waits for the child's own children, and flushes.
+/// What a return from main would do: waits for the child's own children and threads, and flushes.
 #[link_section = "mp_fork"]
 fn end() {
-    reaper::await_children();
+    super::await_all();
     stdio::flush_at_end();
 }

@@ -6,6 +6,7 @@ use super::launch::{self, Plan};
 use super::reaper::{self, Child, Exit};
 use super::recipe::Recipe;
 use super::start::{self, StartMethod};
+use super::thread;
 use super::NOT_OURS;
 use crate::arena::bridge::{Descriptor, Watched};
 use crate::arena::multi::Waitable;
@@ -34,7 +35,7 @@ pub struct Options {
     pub start_method: i32,
 }
 
-/// What the reaper tells the handle.
+/// What the reaper, or the thread itself, tells the handle.
 #[derive(Debug, Default)]
 struct Record {
     changed: Futex,
@@ -61,7 +62,7 @@ impl Record {
 struct End(Arc<Record>);
 
 impl Watched for End {
-    /// The reaper is this process's own, and always rings its bell.
+    /// Who sets the record is of this process, and always rings its bell.
     fn enter(&self, _arena: &Arena) {}
 
     fn is_ready(&self) -> bool {
@@ -71,14 +72,20 @@ impl Watched for End {
 
 #[derive(Debug)]
 enum Stage {
-    Initial(Recipe),
+    Initial(Arc<Recipe>),
     /// A thread is starting it.
     Starting,
-    Started {
-        pid: i32,
-        owner: Owner,
-    },
+    Started(Started),
     Closed,
+}
+
+/// What was started.
+#[derive(Clone, Debug)]
+enum Started {
+    /// A process, watched by the reaper.
+    Child { pid: i32, owner: Owner },
+    /// A thread of this process.
+    Thread(Arc<thread::Running>),
 }
 
 /// A process: made, started once, joined. It belongs to the process that made it.
@@ -105,7 +112,7 @@ impl Process {
         let identity = identity::next(options.name);
         let c_name = std::ffi::CString::new(identity.name.as_str())
             .map_err(|_| Error::invalid("the name has a NUL inside"))?;
-        let recipe = Recipe { function, args: args.iter().map(|arg| arg.to_vec()).collect() };
+        let recipe = Arc::new(Recipe { function, args: args.iter().map(|arg| arg.to_vec()).collect() });
         Ok(Process {
             maker: arena.me(),
             identity,
@@ -145,8 +152,8 @@ impl Process {
             }
         };
         match self.launch(method, &recipe) {
-            Ok((pid, owner)) => {
-                *stage.lock() = Stage::Started { pid, owner };
+            Ok(started) => {
+                *stage.lock() = Stage::Started(started);
                 Ok(())
             }
             Err(error) => {
@@ -156,30 +163,43 @@ impl Process {
         }
     }
 
-    fn launch(&self, method: StartMethod, recipe: &Recipe) -> Result<(i32, Owner)> {
+    fn launch(&self, method: StartMethod, recipe: &Arc<Recipe>) -> Result<Started> {
         let plan = Plan { identity: &self.identity, die_with_parent: self.daemon, recipe };
-        let (mut child, bootstrap) = launch::launch(method, &plan)?;
-        child.awaited_at_exit = !self.daemon;
-        if child.awaited_at_exit {
+        let record = self.record.clone();
+        if !self.daemon {
             await_at_exit();
         }
-        let (pid, owner, record) = (child.pid, child.owner, self.record.clone());
+        if method == StartMethod::Thread {
+            return thread::start(&plan, move |exit| record.set(exit)).map(Started::Thread);
+        }
+        let (mut child, bootstrap) = launch::launch(method, &plan)?;
+        child.awaited_at_exit = !self.daemon;
+        let (pid, owner) = (child.pid, child.owner);
         watch(child, record, bootstrap);
-        Ok((pid, owner))
+        Ok(Started::Child { pid, owner })
     }
 
     /// Waits for its end.
     pub fn join(&self, deadline: Deadline) -> Result<()> {
-        let (_, owner) = self.started()?;
-        // Who can be cancelled sleeps on a word, as everywhere else.
-        if !Cancel::is_used() {
-            reaper::await_end(owner, deadline);
+        let started = self.started()?;
+        match &started {
+            Started::Thread(running) if running.is_this_thread() => {
+                return Err(Error::state(format!("{} can't wait for its own end", self.identity.name)));
+            }
+            // Who can be cancelled sleeps on a word, as everywhere else.
+            Started::Child { owner, .. } if !Cancel::is_used() => {
+                reaper::await_end(*owner, deadline);
+            }
+            _ => {}
         }
         let mut waiter = Waiter::new(Arena::get()?, deadline);
         let record = &self.record;
         event::wait(&record.changed, &mut waiter, || record.get(), || true)
-            .map(|_| ())
-            .map_err(|end| ended(end, "the process has not ended"))
+            .map_err(|end| ended(end, "the process has not ended"))?;
+        if let Started::Thread(running) = started {
+            running.reap();
+        }
+        Ok(())
     }
 
     /// To be waited for among others: that it has ended.
@@ -200,8 +220,17 @@ impl Process {
         if !signal::is_valid(signal) {
             return Err(Error::invalid(format!("there is no signal {signal}")));
         }
-        let (_, owner) = self.started()?;
-        reaper::signal(owner, signal)
+        match self.started()? {
+            Started::Child { owner, .. } => reaper::signal(owner, signal),
+            Started::Thread(_) => Err(Error::new(
+                Status::Unsupported,
+                format!(
+                    "{} is a thread of this process (MP_START_THREAD): it can't be sent a signal, nor be ended \
+                     from outside",
+                    self.identity.name
+                ),
+            )),
+        }
     }
 
     /// Its exit code; minus the signal that killed it; [`reaper::UNKNOWN`].
@@ -214,14 +243,17 @@ impl Process {
     pub fn is_alive(&self) -> Result<bool> {
         match &*self.stage()?.lock() {
             Stage::Initial(_) | Stage::Starting => Ok(false),
-            Stage::Started { .. } => Ok(self.record.get().is_none()),
+            Stage::Started(_) => Ok(self.record.get().is_none()),
             Stage::Closed => Err(self.closed()),
         }
     }
 
     /// Its process id.
     pub fn pid(&self) -> Result<i32> {
-        self.started().map(|(pid, _)| pid)
+        match self.started()? {
+            Started::Child { pid, .. } => Ok(pid),
+            Started::Thread(_) => Ok(std::process::id() as i32),
+        }
     }
 
     /// What it is called.
@@ -236,7 +268,7 @@ impl Process {
         let running = match &*stage {
             Stage::Initial(_) | Stage::Closed => false,
             Stage::Starting => true,
-            Stage::Started { .. } => self.record.get().is_none(),
+            Stage::Started(_) => self.record.get().is_none(),
         };
         if running {
             return Err(Error::state(format!("{} is still running: join it first", self.identity.name)));
@@ -249,16 +281,16 @@ impl Process {
     pub fn describe(&self) -> Result<String> {
         let stands = match &*self.stage()?.lock() {
             Stage::Initial(_) | Stage::Starting => "initial",
-            Stage::Started { .. } if self.record.get().is_none() => "started",
-            Stage::Started { .. } => "stopped",
+            Stage::Started(_) if self.record.get().is_none() => "started",
+            Stage::Started(_) => "stopped",
             Stage::Closed => "closed",
         };
         Ok(format!("<Process({}, {stands})>", self.identity.name))
     }
 
-    fn started(&self) -> Result<(i32, Owner)> {
+    fn started(&self) -> Result<Started> {
         match &*self.stage()?.lock() {
-            Stage::Started { pid, owner } => Ok((*pid, *owner)),
+            Stage::Started(started) => Ok(started.clone()),
             Stage::Closed => Err(self.closed()),
             _ => Err(Error::state(format!("{} was not started", self.identity.name))),
         }
@@ -274,7 +306,9 @@ impl Drop for Process {
         // In a forked child the lock and what it guards are as another thread may have left them.
         if Arena::if_made().is_none_or(|arena| arena.me() != self.maker) {
             std::mem::forget(self.stage.take());
+            return;
         }
+        thread::collect();
     }
 }
 
@@ -296,7 +330,7 @@ fn watch(child: Child, record: Arc<Record>, bootstrap: Option<Bootstrap>) {
     );
 }
 
-/// Has this process wait, when it exits, for the children that are not daemons.
+/// Has this process wait, when it exits, for the children and threads that are not daemons.
 fn await_at_exit() {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
     if !REGISTERED.swap(true, Ordering::AcqRel) {
@@ -305,6 +339,6 @@ fn await_at_exit() {
 }
 
 extern "C" fn at_exit() {
-    // A forked child that exits finds no children of its own, and so does nothing.
-    let _ = std::panic::catch_unwind(reaper::await_children);
+    // A forked child that exits finds no children and threads of its own, and so does nothing.
+    let _ = std::panic::catch_unwind(super::await_all);
 }

@@ -1,6 +1,9 @@
 //! What processes are called: `Process-2`, and its own first child `Process-2:1`.
+//!
+//! A process that is a thread of this one has its identity on its thread, and counts its own children there.
 
 use crate::sys::fork::LocalLock;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The name of a process and the path of counters from the first process to it.
@@ -15,15 +18,52 @@ pub struct Identity {
 impl Identity {
     /// The `n`th worker of something with a name of its own.
     pub fn worker(name: &str, n: u64) -> Identity {
-        let path = CURRENT.lock().as_ref().map_or_else(String::new, |current| format!("{}:", current.path));
+        super::register_fork_handlers();
+        let path = current().map_or_else(String::new, |current| format!("{}:", current.path));
         Identity { name: format!("{name}-{n}"), path: format!("{path}{n}") }
     }
 }
 
+/// What a thread is that runs the function of a process or the tasks of a pool.
+struct OnThread {
+    identity: Identity,
+    children: u32,
+}
+
+std::thread_local! {
+    static ON_THREAD: RefCell<Option<OnThread>> = const { RefCell::new(None) };
+    /// The process in which it is a thread; a child forked from it has it as its main thread. Apart, since it is asked
+    /// for in exit handlers, when `exit` has run the destructors of this thread's data.
+    static THREAD_OF: Cell<u32> = const { Cell::new(0) };
+}
+
+/// `None` also where the destructor of this thread's data has run.
+fn with_thread<R>(f: impl FnOnce(&mut OnThread) -> R) -> Option<R> {
+    ON_THREAD.try_with(|on| on.borrow_mut().as_mut().map(f)).ok().flatten()
+}
+
+fn set_thread(on: Option<OnThread>) {
+    let _ = ON_THREAD.try_with(|thread| thread.replace(on));
+}
+
+/// Runs `body` on this thread under a name of its own.
+pub fn on_thread<R>(identity: Identity, body: impl FnOnce() -> R) -> R {
+    set_thread(Some(OnThread { identity, children: 0 }));
+    THREAD_OF.set(std::process::id());
+    let result = body();
+    THREAD_OF.set(0);
+    set_thread(None);
+    result
+}
+
+/// Whether the code that runs is that of a process that is a thread, or of a task on a thread.
+pub(super) fn is_on_thread() -> bool {
+    THREAD_OF.get() == std::process::id()
+}
+
 /// A process that serves this one, under a name of its own: it counts as no child.
 pub fn helper(name: &str) -> Identity {
-    let path = CURRENT.lock().as_ref().map_or_else(String::new, |current| current.path.clone());
-    Identity { name: name.to_owned(), path }
+    Identity { name: name.to_owned(), path: current().map_or_else(String::new, |current| current.path) }
 }
 
 /// This process's; `None` in one that libmp did not start.
@@ -32,11 +72,21 @@ pub(super) static CURRENT: LocalLock<Option<Identity>> = LocalLock::new(None);
 #[link_section = "mp_fork_data"]
 static CHILDREN: AtomicU32 = AtomicU32::new(0);
 
+fn current() -> Option<Identity> {
+    let own = if is_on_thread() { with_thread(|on| on.identity.clone()) } else { None };
+    own.or_else(|| CURRENT.lock().clone())
+}
+
 /// The identity of this process's next child, with a name of its own or the one that follows from its path.
 pub fn next(name: Option<String>) -> Identity {
     super::register_fork_handlers();
-    let number = CHILDREN.fetch_add(1, Ordering::Relaxed) + 1;
-    let path = match CURRENT.lock().as_ref() {
+    let count = |on: &mut OnThread| {
+        on.children += 1;
+        on.children
+    };
+    let on_thread = if is_on_thread() { with_thread(count) } else { None };
+    let number = on_thread.unwrap_or_else(|| CHILDREN.fetch_add(1, Ordering::Relaxed) + 1);
+    let path = match current() {
         Some(current) => format!("{}:{number}", current.path),
         None => number.to_string(),
     };
@@ -45,12 +95,16 @@ pub fn next(name: Option<String>) -> Identity {
 
 /// What this process is called.
 pub fn current_name() -> String {
-    CURRENT.lock().as_ref().map_or_else(|| "MainProcess".to_owned(), |current| current.name.clone())
+    current().map_or_else(|| "MainProcess".to_owned(), |current| current.name)
 }
 
 /// In a new child: takes its identity on.
 #[link_section = "mp_fork"]
 pub(super) fn take_on(identity: Identity) {
+    // In a child of such a thread. (The data has a destructor, which to register would cost every other child a page.)
+    if THREAD_OF.get() != 0 {
+        set_thread(None);
+    }
     CHILDREN.store(0, Ordering::Relaxed);
     *CURRENT.lock() = Some(identity);
 }
@@ -66,6 +120,21 @@ mod tests {
         let named = next(Some("worker".to_owned()));
         assert_eq!(named.name, "worker");
         assert_ne!(named.path, first.path);
+        assert_eq!(current_name(), "MainProcess");
+    }
+
+    #[test]
+    fn a_thread_has_a_name_and_children_of_its_own() {
+        let identity = Identity { name: "twin".to_owned(), path: "7".to_owned() };
+        assert!(!is_on_thread());
+        on_thread(identity, || {
+            assert!(is_on_thread());
+            assert_eq!(current_name(), "twin");
+            assert_eq!(next(None).name, "Process-7:1");
+            assert_eq!(next(None).path, "7:2");
+            assert_eq!(Identity::worker("Pool-1", 3).path, "7:3");
+        });
+        assert!(!is_on_thread());
         assert_eq!(current_name(), "MainProcess");
     }
 }

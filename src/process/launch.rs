@@ -1,4 +1,4 @@
-//! The start of a process, by each method.
+//! The start of a child, by each method; `thread.rs` starts what is a thread of this process.
 
 use super::bootstrap::Bootstrap;
 use super::fork::{self, ForkOptions};
@@ -8,14 +8,15 @@ use super::reaper::Child;
 use super::recipe::Recipe;
 use super::spawn::{self, SpawnOptions};
 use super::start::StartMethod;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
+use std::sync::Arc;
 
 /// What is to be started.
 pub(super) struct Plan<'a> {
     pub(super) identity: &'a Identity,
     /// Whether it is killed when this process ends, in whatever way.
     pub(super) die_with_parent: bool,
-    pub(super) recipe: &'a Recipe,
+    pub(super) recipe: &'a Arc<Recipe>,
 }
 
 /// Starts it. It is not watched yet; what it reads when it begins is to be kept until it has ended.
@@ -38,8 +39,6 @@ pub(super) fn launch(method: StartMethod, plan: &Plan<'_>) -> Result<(Child, Opt
             let (child, bootstrap) = forkserver::fork(spawn::PROCESS, &payload, &options)?;
             Ok((child, Some(bootstrap)))
         }
-        StartMethod::Thread => {
-            Err(Error::new(Status::Unsupported, "start_method: threads are not built yet"))
-        }
+        StartMethod::Thread => Err(Error::internal("a thread is not a child")),
     }
 }

@@ -13,6 +13,7 @@ pub mod server;
 pub mod spawn;
 pub mod start;
 pub mod target;
+mod thread;
 pub mod wire;
 
 pub use self::handle::{Options, Process};
@@ -26,6 +27,13 @@ pub const EXIT_FAILED: i32 = 70;
 /// What a call of a dead handle's answers.
 pub(crate) const NOT_OURS: &str =
     "this handle belongs to the process that made it: in a forked child it can only be freed";
+
+/// Waits for the end of all children and threads that are no daemons.
+fn await_all() {
+    // The threads first: they may start children yet.
+    thread::await_all();
+    reaper::await_children();
+}
 
 #[link_section = "mp_fork_data"]
 static HANDLERS: Handlers = Handlers::new();
@@ -44,6 +52,7 @@ extern "C" fn prepare() {
     identity::CURRENT.hold_over_fork();
     reaper::STATE.hold_over_fork();
     forkserver::STATE.hold_over_fork();
+    thread::STATE.hold_over_fork();
 }
 
 #[link_section = "mp_fork"]
@@ -62,6 +71,7 @@ extern "C" fn child() {
 
 fn release() {
     forkserver::STATE.release_after_fork();
+    thread::STATE.release_after_fork();
     reaper::STATE.release_after_fork();
     identity::CURRENT.release_after_fork();
     target::LOCATED.release_after_fork();

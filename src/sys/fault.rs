@@ -3,7 +3,7 @@
 //! `fault!("lock.acquire:owned")` compiles to nothing unless the feature `fault` is on. With it, the
 //! environment variable `MP_FAULT` (read when the process first passes a point) or [`arm`] names what happens
 //! where: `kill@lock.acquire:owned#3` kills the process by SIGKILL the third time it passes that point,
-//! `stop@...` stops it by SIGSTOP. Several are joined by commas. A forked child inherits what is armed, with
+//! `stop@...` stops it by SIGSTOP, and `panic@...` panics there, as a defect of the library would. Several are joined by commas. A forked child inherits what is armed, with
 //! the counts as of the fork.
 
 /// Marks a point between two stores.
@@ -22,7 +22,8 @@ mod armed {
     use std::sync::{Once, RwLock};
 
     struct Fault {
-        signal: i32,
+        /// `None`: a panic.
+        signal: Option<i32>,
         point: String,
         at: u32,
         passed: AtomicU32,
@@ -35,8 +36,9 @@ mod armed {
     fn parse(spec: &str) -> Option<Fault> {
         let (action, rest) = spec.trim().split_once('@')?;
         let signal = match action {
-            "kill" => libc::SIGKILL,
-            "stop" => libc::SIGSTOP,
+            "kill" => Some(libc::SIGKILL),
+            "stop" => Some(libc::SIGSTOP),
+            "panic" => None,
             _ => return None,
         };
         let (point, at) = match rest.rsplit_once('#') {
@@ -49,7 +51,7 @@ mod armed {
     /// Replaces what is armed in this process. An empty string disarms.
     ///
     /// # Panics
-    /// If a part is not of the form `kill@point#n` or `stop@point#n`.
+    /// If a part is not of the form `kill@point#n`, `stop@point#n` or `panic@point#n`.
     pub fn arm(specs: &str) {
         ENVIRONMENT.call_once(|| {});
         let parsed: Vec<Fault> = specs
@@ -75,8 +77,9 @@ mod armed {
         }
         for fault in FAULTS.read().unwrap().iter().filter(|f| f.point == point) {
             if fault.passed.fetch_add(1, Ordering::SeqCst) + 1 == fault.at {
+                let Some(signal) = fault.signal else { panic!("the fault that was asked for at {point}") };
                 // SAFETY: kill with our own pid and a fixed signal touches no memory.
-                unsafe { libc::kill(libc::getpid(), fault.signal) };
+                unsafe { libc::kill(libc::getpid(), signal) };
             }
         }
     }

@@ -1,11 +1,13 @@
-//! The library's own threads: all signals blocked, named, and counted, so that they can be told from the host's.
+//! Threads. The library's own block all signals and are counted, so that they can be told from the host's; those that
+//! run the user's functions are like the host's.
 
 use super::os::SmallText;
 use super::procfs;
 use super::signal::AllBlocked;
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::cell::Cell;
-use std::ffi::{c_void, CStr};
+use std::ffi::{c_void, CStr, CString};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::sync::Arc;
 
@@ -106,8 +108,28 @@ impl Thread {
         // SAFETY: pthread_self cannot fail.
         let own = unsafe { libc::pthread_self() };
         if self.pid == pid() && self.id != own {
-            // SAFETY: the thread is joinable, of this process, and joined only here, by value.
+            // SAFETY: the thread is joinable, of this process, and joined by value: once.
             unsafe { libc::pthread_join(self.id, std::ptr::null_mut()) };
+        }
+    }
+
+    /// Joins it if it has left; gives it back while it runs. In a forked child there is none to be joined.
+    pub fn try_join(self) -> std::result::Result<(), Thread> {
+        // SAFETY: as in `join`; a thread that still runs is not joined by this.
+        let runs = self.pid == pid()
+            && unsafe { libc::pthread_tryjoin_np(self.id, std::ptr::null_mut()) } == libc::EBUSY;
+        if runs {
+            Err(self)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// From now on nobody joins it: what it leaves goes when it ends.
+    pub fn detach(self) {
+        if self.pid == pid() {
+            // SAFETY: as in `join`: the thread was neither joined nor detached before.
+            unsafe { libc::pthread_detach(self.id) };
         }
     }
 }
@@ -118,13 +140,22 @@ pub fn start_joinable(
     stack: usize,
     body: impl FnOnce() + Send + 'static,
 ) -> Result<Thread> {
-    start(stack, false, Start { name, counted: Counted::default(), body: Box::new(body) })
+    start(stack, false, Start::of_library(name, body)).map(|id| Thread { id, pid: pid() })
+}
+
+/// Starts a thread that runs the user's code, and must be joined or detached. It has the signal mask of the thread
+/// that starts it and counts as one of the host's. `body` must not panic.
+pub fn start_for_user(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread> {
+    // A name ends at a NUL, if there is one.
+    let name = name.split('\0').next().unwrap_or_default();
+    let name = Cow::Owned(CString::new(name).unwrap_or_default());
+    start(USER_STACK, false, Start { name, counted: None, body: Box::new(body) })
         .map(|id| Thread { id, pid: pid() })
 }
 
 /// Starts a thread that nobody joins. `body` must not panic.
 pub fn start_detached(name: &'static CStr, stack: usize, body: impl FnOnce() + Send + 'static) -> Result<()> {
-    start(stack, true, Start { name, counted: Counted::default(), body: Box::new(body) }).map(|_| ())
+    start(stack, true, Start::of_library(name, body)).map(|_| ())
 }
 
 /// What the kernel's `sched_attr` is; libc has no name for it.
@@ -171,17 +202,25 @@ impl Counted {
 }
 
 struct Start {
-    name: &'static CStr,
-    counted: Counted,
+    name: Cow<'static, CStr>,
+    /// `None` if it is not to be counted as the library's.
+    counted: Option<Counted>,
     body: Box<dyn FnOnce() + Send>,
 }
 
+impl Start {
+    fn of_library(name: &'static CStr, body: impl FnOnce() + Send + 'static) -> Start {
+        Start { name: Cow::Borrowed(name), counted: Some(Counted::default()), body: Box::new(body) }
+    }
+}
+
 fn start(stack: usize, detached: bool, what: Start) -> Result<libc::pthread_t> {
-    let (name, counted) = (what.name, what.counted.clone());
+    let (name, counted) = (what.name.clone(), what.counted.clone());
     let what = Box::into_raw(Box::new(what));
-    let blocked = AllBlocked::new();
+    // A new thread begins with the mask of the thread that makes it.
+    let blocked = counted.as_ref().map(|_| AllBlocked::new());
     let created = create(stack, detached, what.cast());
-    if created.is_ok() {
+    if let (Ok(_), Some(counted)) = (&created, counted) {
         counted.now();
     }
     drop(blocked);
@@ -218,6 +257,11 @@ extern "C" fn run(arg: *mut c_void) -> *mut c_void {
     let Start { name, counted, body } = *unsafe { Box::from_raw(arg.cast::<Start>()) };
     // SAFETY: the name ends in NUL; the kernel cuts it to 15 bytes.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    drop(name);
+    let Some(counted) = counted else {
+        body();
+        return std::ptr::null_mut();
+    };
     counted.now();
     // A child forked while this thread runs finds nothing of it on the heap.
     drop(counted);
@@ -269,6 +313,27 @@ mod tests {
     }
 
     #[test]
+    fn a_thread_for_the_user_has_its_makers_mask_and_a_name() {
+        let (send, receive) = mpsc::channel();
+        let look = move || {
+            let name = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
+            send.send((name, signal::is_blocked(libc::SIGUSR1), signal::is_blocked(libc::SIGINT))).unwrap();
+        };
+        let blocked = AllBlocked::new();
+        start_for_user("a name that is too long", look.clone()).unwrap().join();
+        drop(blocked);
+        let mut thread = start_for_user("cut\0here", look).unwrap();
+        while let Err(running) = thread.try_join() {
+            thread = running;
+        }
+        assert_eq!(receive.recv().unwrap(), ("a name that is \n".to_owned(), true, true));
+        assert_eq!(receive.recv().unwrap(), ("cut\n".to_owned(), false, false));
+        let (send, receive) = mpsc::channel();
+        start_for_user("detached", move || send.send(5).unwrap()).unwrap().detach();
+        assert_eq!(receive.recv().unwrap(), 5);
+    }
+
+    #[test]
     fn a_detached_thread_runs() {
         let (send, receive) = mpsc::channel();
         start_detached(c"mp-test", USER_STACK, move || send.send(5).unwrap()).unwrap();
@@ -295,6 +360,7 @@ mod tests {
             waiting.join();
             assert_eq!(host_threads(), Some(host));
             std::thread::spawn(move || assert_eq!(host_threads(), Some(host + 1))).join().unwrap();
+            start_for_user("user", move || assert_eq!(host_threads(), Some(host + 1))).unwrap().join();
         });
         assert!(ended.success());
     }

@@ -1,6 +1,6 @@
 /*
  * A program that has not called mp_main_init: spawned workers would run its main again, so the pool is refused and no
- * child is made. Forked ones need nothing.
+ * child is made. Forked ones and threads need nothing.
  */
 #include "pool.h"
 
@@ -25,10 +25,13 @@ int main(int argc, char **argv) {
     CHECK_STATUS(MP_ERR_BOOTSTRAP, mp_pool_new(NULL, &pool));
     CHECK(pool == NULL);
     pool_no_children();
-    pool = pool_new(MP_START_FORK, 1);
-    CHECK_OK(mp_pool_apply(pool, twice, &arg, 1, &buffer));
-    CHECK_EQ(42, pool_number((mp_slice){mp_buffer_data(buffer), mp_buffer_len(buffer)}));
-    mp_buffer_free(buffer);
-    pool_end(pool);
+    static const int32_t others[] = {MP_START_FORK, MP_START_THREAD};
+    for (int i = 0; i < 2; i++) {
+        pool = pool_new(others[i], 1);
+        CHECK_OK(mp_pool_apply(pool, twice, &arg, 1, &buffer));
+        CHECK_EQ(42, pool_number((mp_slice){mp_buffer_data(buffer), mp_buffer_len(buffer)}));
+        mp_buffer_free(buffer);
+        pool_end(pool);
+    }
     return 0;
 }

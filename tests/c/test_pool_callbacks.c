@@ -1,6 +1,6 @@
 /*
  * Callbacks of submissions: exactly one of on_result and on_error, then release; one at a time; before the result is
- * ready; also after terminate, and for results that were freed early. Under both start methods.
+ * ready; also after terminate, and for results that were freed early. Under all start methods.
  */
 #include "pool.h"
 
@@ -320,6 +320,7 @@ static void ended_inside(int32_t method, bool frees) {
         mp_pool_free(r.pool);
         pool_no_children();
     }
+    CHECK_OK(mp_forkserver_stop());
     while (pool_children(getpid(), &(pid_t){0}, 1) > 0)
         check_sleep(1000000);
 }
@@ -409,8 +410,10 @@ static void all(int32_t method) {
     pool_no_children();
     ended_inside(method, false);
     ended_inside(method, true);
-    terminated(method, true);
-    terminated(method, false);
+    if (method != MP_START_THREAD) {
+        terminated(method, true);
+        terminated(method, false);
+    }
     joined(method);
     pool_no_children();
     CHECK_EQ(0, inside);
@@ -423,5 +426,6 @@ int main(int argc, char **argv) {
     all(MP_START_FORK);
     all(MP_START_FORKSERVER);
     all(MP_START_SPAWN);
+    all(MP_START_THREAD);
     return 0;
 }

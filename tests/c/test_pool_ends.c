@@ -1,6 +1,6 @@
 /*
  * Pools: how they are made and how they end: in order, terminated, freed with tasks running, in a forked child, beside
- * another one. Under both start methods.
+ * another one. Under all start methods, as far as threads can be ended.
  */
 #include "pool.h"
 
@@ -29,7 +29,6 @@ static void unbuilt_options(int32_t method) {
     REFUSED(max_tasks_per_child, 1);
     REFUSED(task_timeout, 1);
     REFUSED(task_retries, 1);
-    REFUSED(start_method, MP_START_THREAD);
     CHECK_OK(mp_pool_options_init(&options));
     options.start_method = 9;
     CHECK_STATUS(MP_ERR_INVALID, mp_pool_new(&options, &pool));
@@ -216,5 +215,10 @@ int main(int argc, char **argv) {
     all(MP_START_FORK);
     all(MP_START_FORKSERVER);
     all(MP_START_SPAWN);
+    /* test_pool_thread.c has the ends of pools of threads that tasks delay. */
+    unbuilt_options(MP_START_THREAD);
+    two_pools(MP_START_THREAD);
+    ends(MP_START_THREAD);
+    forked_child(MP_START_THREAD);
     return 0;
 }

@@ -16,10 +16,13 @@ static int32_t kill_itself(mp_call *call) {
     return 0;
 }
 
-static void ends_are_told(int32_t method) {
+static void codes_are_told(int32_t method) {
     static const struct { int32_t value, code; } codes[] = {{0, 0}, {7, 7}, {255, 255}, {256, 0}, {300, 44}, {-1, 255}};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         CHECK_EQ(codes[i].code, run(answer, &codes[i].value, sizeof codes[i].value, method));
+}
+
+static void ends_are_told(int32_t method) {
     int32_t five = 5, killed = SIGKILL, user = SIGUSR1;
     CHECK_EQ(5, run(call_exit, &five, sizeof five, method));
     CHECK_EQ(5, run(call__exit, &five, sizeof five, method));
@@ -74,9 +77,19 @@ static void arguments_arrive(int32_t method) {
     CHECK_EQ(21, finish(process));
 }
 
+static pid_t first_process;
+static int failures;
+
+static void count_failures(void *user, int32_t level, const char *text) {
+    CHECK_EQ(MP_LOG_ERROR, level);
+    CHECK(strstr(text, "it did not work") != NULL);
+    ++*(int *)user;
+}
+
 static int32_t fail(mp_call *call) {
     mp_slice arg = mp_call_arg(call, 0);
-    close(STDERR_FILENO);
+    if (getpid() != first_process)
+        close(STDERR_FILENO);
     CHECK_OK(mp_call_fail(call, ((const int32_t *)arg.data)[0], "it did not work"));
     return ((const int32_t *)arg.data)[1];
 }
@@ -85,6 +98,14 @@ static void failures_have_a_code(int32_t method) {
     static const int32_t cases[][3] = {{3, 0, 3}, {3, 4, 3}, {0, 4, 4}, {0, 0, 1}, {256, 0, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         CHECK_EQ(cases[i][2], run(fail, cases[i], 2 * sizeof(int32_t), method));
+}
+
+/* This process has the log of its threads. */
+static void failures_of_threads_are_logged(void) {
+    CHECK_OK(mp_set_log_callback(count_failures, &failures, MP_LOG_WARNING));
+    failures_have_a_code(MP_START_THREAD);
+    CHECK_EQ(5, failures);
+    CHECK_OK(mp_set_log_callback(NULL, NULL, 0));
 }
 
 /* -- names and states -- */
@@ -286,8 +307,9 @@ static void every_word_is_printed_once(int32_t method) {
         length += (size_t)n;
     close(ends[0]);
     CHECK_EQ(0, check_wait(parent));
-    /* Before a spawn nothing is flushed: the child has no copy of the buffer. */
-    CHECK_STRING(method == MP_START_FORK ? "before child after" : "child before after", text);
+    /* Nothing is flushed where the child has no copy of the buffer. */
+    bool copied = method == MP_START_FORK || method == MP_START_THREAD;
+    CHECK_STRING(copied ? "before child after" : "child before after", text);
 }
 
 static void spawn_needs_main_init(void) {
@@ -309,12 +331,14 @@ int main(int argc, char **argv) {
     CHECK_OK(mp_register("named", named));
     if (getenv("MP_CHILD") == NULL) {
         check_begin();
+        first_process = getpid();
         spawn_needs_main_init();
     }
     CHECK_OK(mp_main_init(argc, argv));
     CHECK_OK(mp_main_init(argc, argv));
     wrong_arguments_are_refused();
     for (int i = 0; i < 2; i++) {
+        codes_are_told(METHODS[i]);
         ends_are_told(METHODS[i]);
         arguments_arrive(METHODS[i]);
         failures_have_a_code(METHODS[i]);
@@ -322,6 +346,12 @@ int main(int argc, char **argv) {
         states_follow_each_other(METHODS[i]);
         every_word_is_printed_once(METHODS[i]);
     }
+    /* test_thread.c has what is special about threads. */
+    codes_are_told(MP_START_THREAD);
+    arguments_arrive(MP_START_THREAD);
+    failures_of_threads_are_logged();
+    names_are_paths(MP_START_THREAD);
+    every_word_is_printed_once(MP_START_THREAD);
     functions_travel();
     return 0;
 }

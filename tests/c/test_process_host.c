@@ -222,6 +222,7 @@ static int descriptors(void) {
 }
 
 static void nothing_is_left(int before) {
+    CHECK_OK(mp_forkserver_stop());
     CHECK_EQ(before, descriptors());
     CHECK_EQ(-1, waitpid(-1, NULL, WNOHANG));
     CHECK_EQ(ECHILD, errno);
@@ -299,6 +300,7 @@ int main(int argc, char **argv) {
     a_warning_about_threads_comes_once();
     threads_start_at_once(MP_START_FORK);
     threads_start_at_once(MP_START_SPAWN);
+    threads_start_at_once(MP_START_THREAD);
     several_may_join();
     return 0;
 }

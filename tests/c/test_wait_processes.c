@@ -167,7 +167,7 @@ static void forked(void) {
     mp_event_free(gone);
 }
 
-/* A spawned child: echoes numbers until the queue is closed, and looks at an event beside. */
+/* Echoes numbers until the queue is closed, and looks at an event beside. */
 static int32_t echo(mp_call *call) {
     mp_token tokens[3];
     mp_queue *in = NULL, *out = NULL;
@@ -190,30 +190,34 @@ static int32_t echo(mp_call *call) {
     return 0;
 }
 
-static void helpers(void) {
-    for (size_t m = 0; m < sizeof METHODS / sizeof *METHODS; m++) {
-        mp_queue *in = queue_of(0), *out = queue_of(0);
-        mp_event *stop = new_event();
-        mp_token tokens[3];
-        CHECK_OK(mp_queue_token(in, &tokens[0]));
-        CHECK_OK(mp_queue_token(out, &tokens[1]));
-        CHECK_OK(mp_event_token(stop, &tokens[2]));
-        mp_process *process = start(echo, tokens, sizeof tokens, METHODS[m], false);
-        mp_waitable items[] = {of(MP_WAIT_PROCESS, process), of(MP_WAIT_QUEUE, out)};
-        for (uint64_t i = 0; i < ROUNDS; i++) {
-            put_number(in, i);
-            CHECK_OK(wait_for(items, 2, MP_FOREVER));
-            check_ready(items, 2, 2);
-            CHECK_EQ(i, get_number(out));
-        }
-        CHECK_OK(mp_event_set(stop));
+static void helper(int32_t method) {
+    mp_queue *in = queue_of(0), *out = queue_of(0);
+    mp_event *stop = new_event();
+    mp_token tokens[3];
+    CHECK_OK(mp_queue_token(in, &tokens[0]));
+    CHECK_OK(mp_queue_token(out, &tokens[1]));
+    CHECK_OK(mp_event_token(stop, &tokens[2]));
+    mp_process *process = start(echo, tokens, sizeof tokens, method, false);
+    mp_waitable items[] = {of(MP_WAIT_PROCESS, process), of(MP_WAIT_QUEUE, out)};
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        put_number(in, i);
         CHECK_OK(wait_for(items, 2, MP_FOREVER));
-        check_ready(items, 2, 1);
-        CHECK_EQ(0, finish(process));
-        mp_queue_free(in);
-        mp_queue_free(out);
-        mp_event_free(stop);
+        check_ready(items, 2, 2);
+        CHECK_EQ(i, get_number(out));
     }
+    CHECK_OK(mp_event_set(stop));
+    CHECK_OK(wait_for(items, 2, MP_FOREVER));
+    check_ready(items, 2, 1);
+    CHECK_EQ(0, finish(process));
+    mp_queue_free(in);
+    mp_queue_free(out);
+    mp_event_free(stop);
+}
+
+static void helpers(void) {
+    for (size_t m = 0; m < sizeof METHODS / sizeof *METHODS; m++)
+        helper(METHODS[m]);
+    helper(MP_START_THREAD);
 }
 
 /* -- several arenas -- */

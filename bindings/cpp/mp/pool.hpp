@@ -21,8 +21,8 @@ namespace mp {
     return o;
 }
 
-/// A pool of worker processes. A worker that dies fails only the task in its hands, and is replaced. Destroying the
-/// pool terminates it. It belongs to the process that made it.
+/// A pool of worker processes, or of threads. A worker that dies fails only the task in its hands, and is replaced.
+/// Destroying the pool terminates it. It belongs to the process that made it.
 ///
 /// Where a method takes items, any range will do: strings, string views, `mp_slice`s, or values that travel.
 /// `chunksize` 0 lets the library choose.
@@ -109,7 +109,7 @@ class pool : public detail::owner<mp_pool, mp_pool_free> {
     /// No more tasks; those submitted are finished. Twice is fine.
     void close() { detail::check(mp_pool_close(native())); }
 
-    /// Ends the workers; what was not finished fails. Twice is fine.
+    /// Ends the workers; what was not finished fails. Threads leave after the task in their hands. Twice is fine.
     void terminate() { detail::check(mp_pool_terminate(native())); }
 
     /// Waits until the workers have gone; throws `state` before `close` or `terminate`.

@@ -16,7 +16,7 @@ namespace mp {
 /// How to make a process.
 struct process_options {
     std::string name;    ///< Empty: "Process-1" and so on.
-    bool daemon = false; ///< Ends with its parent.
+    bool daemon = false; ///< Ends with its parent; a thread is just not waited for.
     start_method method = start_method::automatic;
 };
 
@@ -51,10 +51,10 @@ class process : public detail::owner<mp_process, mp_process_free> {
         return static_cast<mp::status>(mp_process_join(native(), t.count()));
     }
 
-    /// SIGTERM. No error if it has already ended.
+    /// SIGTERM. No error if it has already ended; `unsupported` for a thread.
     void terminate() { detail::check(mp_process_terminate(native())); }
 
-    /// SIGKILL.
+    /// SIGKILL; `unsupported` for a thread.
     void kill() { detail::check(mp_process_kill(native())); }
 
     /// Drops what it holds in the system; `state` while it runs.

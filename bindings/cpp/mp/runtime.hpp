@@ -8,7 +8,8 @@
 
 namespace mp {
 
-/// How a process comes to be. `automatic` is the program's default, set with `set_start_method`.
+/// How a process comes to be. `automatic` is the program's default, set with `set_start_method`; `thread` makes a
+/// thread of this process: see `MP_START_THREAD`.
 enum class start_method : std::int32_t {
     automatic = MP_START_DEFAULT,
     fork = MP_START_FORK,

@@ -9,6 +9,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <string>
 
 #define CHECK(condition)                                                                                               \
@@ -52,14 +53,29 @@ inline void begin(int argc, char **argv) {
     alarm(120);
 }
 
-/// Runs a test under every start method that C++ programs can use.
+inline const char *name_of(mp::start_method m) {
+    return m == mp::start_method::fork ? "fork" : m == mp::start_method::spawn ? "spawn" : "thread";
+}
+
 template <class Test>
-void each_start(const char *name, Test &&test) {
-    for (const mp::start_method m : {mp::start_method::fork, mp::start_method::spawn}) {
-        std::printf("%s, %s\n", name, m == mp::start_method::fork ? "fork" : "spawn");
+void each_of(std::initializer_list<mp::start_method> methods, const char *name, Test &&test) {
+    for (const mp::start_method m : methods) {
+        std::printf("%s, %s\n", name, name_of(m));
         std::fflush(stdout);
         test(m);
     }
+}
+
+/// Runs a test under every start method that makes a process.
+template <class Test>
+void each_start(const char *name, Test &&test) {
+    each_of({mp::start_method::fork, mp::start_method::spawn}, name, test);
+}
+
+/// The same, and as threads: for what kills nobody.
+template <class Test>
+void each_start_and_thread(const char *name, Test &&test) {
+    each_of({mp::start_method::fork, mp::start_method::spawn, mp::start_method::thread}, name, test);
 }
 
 /// A running process of that function.

@@ -2,6 +2,7 @@
 
 #include "check.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <numeric>
@@ -202,16 +203,44 @@ void closing(mp::start_method m) {
     CHECK_FAILS(mp::status::closed, pool.apply_with<&square>(with_callback, 1));
 }
 
+// Workers that are threads: a task sees this process's memory, and terminating waits for it, not for what it gives.
+std::atomic<int> begun{0};
+std::atomic<int> ended{0};
+std::atomic<bool> open{false};
+
+int wait_until_open(int x) {
+    ++begun;
+    while (!open)
+        std::this_thread::sleep_for(1ms);
+    ++ended;
+    return x;
+}
+
+void threads() {
+    mp::pool pool = make(mp::start_method::thread);
+    auto cancelled = pool.map_async<&wait_until_open>(std::vector<int>{1, 2, 3}, {}, 1);
+    while (begun < 2)
+        std::this_thread::sleep_for(1ms);
+    pool.terminate();
+    CHECK_FAILS(mp::status::cancelled, cancelled.get());
+    CHECK(pool.try_join(1ms) == mp::status::timeout && ended == 0);
+    open = true;
+    pool.join();
+    CHECK(ended == 2);
+    CHECK_FAILS(mp::status::cancelled, cancelled.raw()[0]);
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
     check::begin(argc, argv);
-    check::each_start("raw", raw);
-    check::each_start("typed", typed);
-    check::each_start("exceptions", exceptions);
+    check::each_start_and_thread("raw", raw);
+    check::each_start_and_thread("typed", typed);
+    check::each_start_and_thread("exceptions", exceptions);
     check::each_start("death", death);
-    check::each_start("callbacks", callbacks);
+    check::each_start_and_thread("callbacks", callbacks);
     check::each_start("waiting", waiting);
-    check::each_start("closing", closing);
+    check::each_start_and_thread("closing", closing);
+    threads();
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "check.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <stdexcept>
@@ -74,12 +75,37 @@ void ending(mp::start_method m) {
     CHECK(killed.exitcode() == -SIGKILL);
 }
 
+// What is special about threads: they share this process's memory, and can't be ended from outside.
+std::atomic<int> counter{0};
+std::atomic<bool> open{false};
+
+void count_when_open(int n) {
+    while (!open)
+        std::this_thread::sleep_for(1ms);
+    counter += n;
+}
+
+void threads() {
+    mp::set_start_method(mp::start_method::thread);
+    CHECK(mp::get_start_method() == mp::start_method::thread);
+    mp::process p = mp::process::of<&count_when_open>(3);
+    p.start();
+    CHECK(p.pid() == getpid() && p.is_alive() && p.try_join(1ms) == mp::status::timeout);
+    CHECK_FAILS(mp::status::unsupported, p.terminate());
+    CHECK_FAILS(mp::status::unsupported, p.kill());
+    open = true;
+    p.join();
+    CHECK(p.exitcode() == 0 && counter == 3);
+    mp::set_start_method(mp::start_method::automatic);
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
     check::begin(argc, argv);
-    check::each_start("life", life);
-    check::each_start("typed", typed);
+    check::each_start_and_thread("life", life);
+    check::each_start_and_thread("typed", typed);
     check::each_start("ending", ending);
+    threads();
     return 0;
 }
