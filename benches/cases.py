@@ -46,6 +46,8 @@ def message(size, sides="one producer, one consumer", unit="kmsg/s"):
     return f"Messages of {size}, {sides}", unit, False, MESSAGES
 
 
+BARE_FORK = "fork and waitpid"
+SERVED_LARGE = "libmp, 1 GiB in the parent"
 TWO = "two producers, two consumers"
 # case: title, unit, whether less is better, and the peers in the order in which they are shown.
 COMPARED = {
@@ -98,9 +100,35 @@ COMPARED = {
     "handoff, one core": ("Hand-off on one core: round trip by two semaphores", "ns", True, SEMAPHORES),
     "condition": ("Hand-off between two cores: round trip by two conditions", "ns", True, CONDITIONS),
     "condition, one core": ("Hand-off on one core: round trip by two conditions", "ns", True, CONDITIONS),
-    "fork": ("Process: start and join, by fork", "us", True, ("libmp", "fork and waitpid")),
-    "spawn": ("Process: start and join, by spawn", "us", True, ("libmp", "posix_spawn /bin/true")),
+    "fork": (
+        "Process: start and join, by fork",
+        "us",
+        True,
+        ("libmp", BARE_FORK, "fork and waitpid, before libmp is used", "Python fork"),
+    ),
+    "forkserver": (
+        "Process: start and join, by a fork server",
+        "us",
+        True,
+        ("libmp", SERVED_LARGE, BARE_FORK, "fork and waitpid, 1 GiB in the parent", "Python forkserver"),
+    ),
+    "spawn": (
+        "Process: start and join, by spawn",
+        "us",
+        True,
+        ("libmp", "posix_spawn, the same program", "posix_spawn /bin/true", "Python spawn"),
+    ),
+    "thread": ("Process: start and join, as a thread", "us", True, ("libmp", "pthread_create and join")),
+    "idle memory": ("An idle forked worker: memory of its own", "KiB", True, ("libmp", "forked C child")),
+    "orphans": (
+        "The parent is killed: until 9 daemons, 3 pools and the fork server have ended",
+        "ms",
+        True,
+        ("libmp",),
+    ),
 }
+# The most, of every sample.
+LIMITS = {"orphans": ("libmp", 1000, "ms")}
 LOCKS = ("pthread mutex", "pthread robust mutex", "sem_t", "Boost mutex", "Boost semaphore")
 # case, libmp's row, the peers each of which it has to be better than, and by how many times at least.
 TARGETS = (
@@ -117,6 +145,10 @@ TARGETS = (
     ("lock", "libmp", ("pthread mutex",), 1),
     ("contended", "libmp", LOCKS, 1),
     ("contended, 1 us", "libmp", LOCKS, 1),
+    ("fork", "libmp", (BARE_FORK,), 1 / 1.2),
+    ("forkserver", SERVED_LARGE, (BARE_FORK,), 1 / 1.5),
+    ("spawn", "libmp", ("posix_spawn, the same program",), 1 / 1.3),
+    ("idle memory", "libmp", ("forked C child",), 1 / 2),
     ("handoff", "libmp", ("pure spin",), 1 / 2),
     ("handoff, one core", "libmp", ("sem_t",), 1 / 1.3),
 )

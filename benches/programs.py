@@ -46,7 +46,22 @@ def gone(group):
             os.killpg(group, 0)
         except ProcessLookupError:
             return True
+        if not alive(group):
+            return True
         time.sleep(0.01)
+    return False
+
+
+def alive(group):
+    """Whether more than orphans that nobody has collected are left of a process group."""
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(path) as stat:
+                state, _, its_group = stat.read().rsplit(")", 1)[1].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(its_group) == group and state not in "ZX":
+            return True
     return False
 
 

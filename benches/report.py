@@ -2,7 +2,7 @@
 
 import statistics
 
-from cases import AGAINST_BEST, BOUNDS, COMPARED, CREATION, DEATH, FIGURES, IDLE, KERNEL, SHARES, TARGETS, WAKES
+from cases import AGAINST_BEST, BOUNDS, COMPARED, CREATION, DEATH, FIGURES, IDLE, KERNEL, LIMITS, SHARES, TARGETS, WAKES
 
 # Between these lines of a file its tables are replaced.
 MARKS = ("<!-- figures: written by benches/run -->\n", "<!-- end of figures -->\n")
@@ -41,6 +41,9 @@ def compare(case, runs):
         middle[peer] = [statistics.median(medians) for medians in rounds]
         best[peer] = [(min if less else max)(medians) for medians in rounds]
     verdicts, rows = decide_all(case, middle, less), []
+    if case in LIMITS:
+        row, verdict = limit(case, runs)
+        verdicts.setdefault(row, []).append(verdict)
     for peer, values in middle.items():
         shown = ""
         if peer != "libmp" and "libmp" in middle:
@@ -76,6 +79,13 @@ def decide_all(case, middle, less):
             said = f"{span(least)} times the best other; {decide(target, min(least), less)}"
             verdicts.setdefault(row, []).append(said)
     return verdicts
+
+
+def limit(case, runs):
+    """What is said of an absolute limit, and the row; none of the samples may be over it."""
+    row, most, unit = LIMITS[case]
+    worst = max(value for run in runs for values in run.get(row, []) for value in values)
+    return row, f"{figure(worst)} {unit} at most, limit {most}: {'met' if worst <= most else 'NOT MET'}"
 
 
 def decide(target, least, less):

@@ -1,4 +1,4 @@
-"""Python's multiprocessing, measured as the C programs measure libmp: peers.py {pool|lock|handoff} [PERCENT]"""
+"""Python's multiprocessing, measured as the C programs measure libmp: peers.py {pool|lock|handoff|start} [PERCENT]"""
 
 import json
 import multiprocessing
@@ -155,7 +155,22 @@ def round_trips(ways, place, percent):
     return times
 
 
-GROUPS = {"pool": measure_pool, "lock": measure_lock, "handoff": measure_handoff}
+def measure_start(percent):
+    """The three contexts; no other module is preloaded than those of the program."""
+    for method, times in (("fork", 5 + percent), ("forkserver", 3 + percent // 4), ("spawn", 2 + percent // 12)):
+        context = multiprocessing.get_context(method)
+        found = []
+        for i in range(1 + times):
+            start = now()
+            process = context.Process(target=nothing, args=(1,))
+            process.start()
+            process.join()
+            if i > 0:
+                found.append((now() - start) / 1e3)
+        tell(method, f"Python {method}", found)
+
+
+GROUPS = {"pool": measure_pool, "lock": measure_lock, "handoff": measure_handoff, "start": measure_start}
 
 if __name__ == "__main__":
     GROUPS[sys.argv[1]](int(sys.argv[2]) if len(sys.argv) > 2 else 100)

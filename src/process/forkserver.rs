@@ -148,6 +148,7 @@ pub(super) struct State {
     warm_up: Vec<u8>,
 }
 
+#[link_section = "mp_fork_data"]
 pub(super) static STATE: LocalLock<State> =
     LocalLock::new(State { home: 0, current: None, warm_up: Vec::new() });
 
@@ -234,6 +235,18 @@ pub fn stop() -> Result<()> {
     Ok(())
 }
 
+/// At this process's end: ends its server, if it has one.
+#[link_section = "mp_fork"]
+pub(super) fn end() {
+    let has_server = || {
+        let state = STATE.lock();
+        state.home == child::pid() && state.current.is_some()
+    };
+    if has_server() {
+        let _ = stop();
+    }
+}
+
 fn warm_up_failed(stood: u32) -> Error {
     let code = stood & 0xff;
     Error::new(Status::TaskFailed, format!("the fork server's warm-up function failed with code {code}"))
@@ -278,6 +291,7 @@ fn dismiss(server: &Arc<Server>) {
 impl Server {
     fn start(warm_up: &[u8]) -> Result<Arc<Server>> {
         let arena = Arena::get()?;
+        super::handle::await_at_exit();
         let [socket, theirs] = Socket::pair()?;
         let (page, page_fd) = SharedPage::new()?;
         let passed = passed(&theirs, &page_fd)?;

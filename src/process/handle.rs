@@ -330,8 +330,8 @@ fn watch(child: Child, record: Arc<Record>, bootstrap: Option<Bootstrap>) {
     );
 }
 
-/// Has this process wait, when it exits, for the children and threads that are not daemons.
-fn await_at_exit() {
+/// Has this process wait, when it exits, for the children and threads that are not daemons, and end its fork server.
+pub(super) fn await_at_exit() {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
     if !REGISTERED.swap(true, Ordering::AcqRel) {
         child::at_exit(at_exit);

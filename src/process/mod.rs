@@ -28,11 +28,13 @@ pub const EXIT_FAILED: i32 = 70;
 pub(crate) const NOT_OURS: &str =
     "this handle belongs to the process that made it: in a forked child it can only be freed";
 
-/// Waits for the end of all children and threads that are no daemons.
+/// Waits for the end of all children and threads that are no daemons, and ends the fork server.
 fn await_all() {
     // The threads first: they may start children yet.
     thread::await_all();
     reaper::await_children();
+    // Nobody else may collect it, once this process has gone.
+    forkserver::end();
 }
 
 #[link_section = "mp_fork_data"]
