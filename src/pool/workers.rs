@@ -5,6 +5,7 @@ use super::layout::{PoolCell, CLOSED, OPEN, TERMINATED};
 use super::{worker, zygote};
 use crate::arena::{Arena, Holder, Obituary, Owner, Token};
 use crate::error::{Error, Result};
+use crate::process::conditions::Conditions;
 use crate::process::fork::{self, ForkOptions};
 use crate::process::identity::Identity;
 use crate::process::reaper::{self, Child, Exit};
@@ -87,7 +88,7 @@ pub(super) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<()> {
         identity: Identity::worker(&shared.name, u64::from(index) + 1),
         die_with_parent: true,
     };
-    let (child, bootstrap) = spawn::spawn(WORKER_BOOTSTRAP, &payload, &options)?;
+    let (child, bootstrap) = spawn::spawn(WORKER_BOOTSTRAP, &payload, &options, &Conditions::default())?;
     enter(shared, index as usize, &child);
     let (host, owner, pid) = (shared.clone(), child.owner, child.pid);
     let after = move |exit| {

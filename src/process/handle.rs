@@ -1,5 +1,6 @@
 //! A process as its maker sees it.
 
+use super::conditions::Conditions;
 use super::identity::{self, Identity};
 use super::launch::{self, Plan};
 use super::reaper::{self, Child, Exit};
@@ -32,6 +33,8 @@ pub struct Options {
     pub daemon: bool,
     /// A number of [`start`]; 0 for the program's default.
     pub start_method: i32,
+    /// Under what conditions it begins.
+    pub conditions: Conditions,
 }
 
 /// What the reaper tells the handle.
@@ -89,6 +92,7 @@ pub struct Process {
     c_name: std::ffi::CString,
     daemon: bool,
     method: i32,
+    conditions: Conditions,
     record: Arc<Record>,
     sentinel: Descriptor,
     /// Apart, so that a forked child can leave it alone: another thread may have been about to change it.
@@ -112,6 +116,7 @@ impl Process {
             c_name,
             daemon: options.daemon,
             method: options.start_method,
+            conditions: options.conditions,
             record: Arc::default(),
             sentinel: Descriptor::default(),
             stage: Some(Box::new(LocalLock::new(Stage::Initial(recipe)))),
@@ -157,7 +162,12 @@ impl Process {
     }
 
     fn launch(&self, method: StartMethod, recipe: &Recipe) -> Result<(i32, Owner)> {
-        let plan = Plan { identity: &self.identity, die_with_parent: self.daemon, recipe };
+        let plan = Plan {
+            identity: &self.identity,
+            die_with_parent: self.daemon,
+            recipe,
+            conditions: &self.conditions,
+        };
         let (mut child, bootstrap) = launch::launch(method, &plan)?;
         child.awaited_at_exit = !self.daemon;
         if child.awaited_at_exit {

@@ -2,6 +2,7 @@
 
 pub(crate) mod bootstrap;
 pub mod call;
+pub mod conditions;
 pub mod fork;
 mod handle;
 pub mod identity;
@@ -13,6 +14,7 @@ pub mod start;
 pub mod target;
 pub mod wire;
 
+pub use self::conditions::Conditions;
 pub use self::handle::{Options, Process};
 pub(crate) use self::recipe::run_spawned;
 

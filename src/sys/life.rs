@@ -2,6 +2,7 @@
 //! when that end closes, which is when the parent has ended, in whatever way. No thread waits for it.
 
 use super::clock::Deadline;
+use super::descriptors::{self, Place};
 use super::fork::{on_fork, LocalLock};
 use super::os::{self, SmallText};
 use super::signal;
@@ -124,6 +125,20 @@ pub fn read_end() -> Result<RawFd> {
     life.read = Held::new(os::above_stdio(read)?);
     life.write = Held::new(os::above_stdio(write)?);
     life.read.map(|read| read.fd).ok_or_else(|| Error::system("fstat of a pipe"))
+}
+
+/// In a child with one thread: moves each descriptor whose number a place has.
+pub fn make_way(places: &[Place]) -> Result<()> {
+    let life = &mut *LIFE.lock();
+    for held in
+        [&mut life.read, &mut life.write, &mut life.inherited, &mut life.watched].into_iter().flatten()
+    {
+        if descriptors::is_wanted(places, held.fd) && held.is_ours() {
+            held.fd = descriptors::copy_aside(held.fd, places)
+                .map_err(|errno| Error::from_errno("moving a parent's pipe", errno))?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs `fork`, whose child will call [`watch_inherited`]. The read end must exist: [`read_end`].
