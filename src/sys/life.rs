@@ -158,7 +158,8 @@ pub fn watch_inherited() -> Result<()> {
     }
 }
 
-/// In a child: as [`watch_inherited`], by the descriptor that the parent passed. It is closed.
+/// In a child: as [`watch_inherited`], by the descriptor that the parent passed. Its number, which nobody else wants,
+/// then is the child's own descriptor's.
 pub fn watch(read_end: RawFd) -> Result<()> {
     register();
     // SAFETY: the descriptor was passed for this call only.
@@ -167,8 +168,12 @@ pub fn watch(read_end: RawFd) -> Result<()> {
     let path = SmallText::<32>::new(format_args!("/proc/self/fd/{read_end}"));
     let own = os::open(path.as_c_str(), libc::O_RDONLY | libc::O_NONBLOCK)
         .map_err(|errno| Error::from_errno("opening the parent's pipe", errno))?;
-    let own = os::above_stdio(own)?;
-    drop(passed);
+    // SAFETY: both are open; what was passed goes.
+    if os::retry(|| unsafe { libc::dup3(own.as_raw_fd(), passed.as_raw_fd(), libc::O_CLOEXEC) }) < 0 {
+        return Err(Error::system("dup3 of the parent's pipe"));
+    }
+    drop(own);
+    let own = passed;
     ask_for_sigkill(&own)?;
     if os::poll(own.as_raw_fd(), 0, Deadline::Now) != 0 {
         signal::kill_self();
