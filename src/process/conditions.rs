@@ -8,11 +8,10 @@ use super::bootstrap;
 use super::wire::{Reader, Writer};
 use crate::arena;
 use crate::error::{Error, Result, Status};
-use crate::sys::descriptors::{self, Place, CLOSED, NULL};
-use crate::sys::setting::{Failure, Limit, Setting, Step, CPUS, RESOURCES};
+use crate::sys::descriptors::{self, Place, CLOSED};
+use crate::sys::setting::{Limit, Setting, CPUS, RESOURCES};
 use crate::sys::{environment, life, stdio};
 use std::ffi::{CStr, CString};
-use std::io;
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 
@@ -22,12 +21,12 @@ pub const MOST_DESCRIPTORS: usize = 250;
 /// The conditions. The default is to begin as the parent is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
-    env: Vec<CString>,
-    cwd: Option<CString>,
-    nice: i32,
-    cpus: Vec<u32>,
-    limits: Vec<Limit>,
-    places: Vec<Place>,
+    pub(super) env: Vec<CString>,
+    pub(super) cwd: Option<CString>,
+    pub(super) nice: i32,
+    pub(super) cpus: Vec<u32>,
+    pub(super) limits: Vec<Limit>,
+    pub(super) places: Vec<Place>,
 }
 
 impl Conditions {
@@ -130,16 +129,6 @@ impl Conditions {
             ("fds", !self.places.is_empty()),
         ];
         fields.into_iter().find(|(_, set)| *set).map(|(name, _)| name)
-    }
-
-    /// The changes of the environment.
-    pub(super) fn env(&self) -> &[CString] {
-        &self.env
-    }
-
-    /// The descriptors.
-    pub(super) fn places(&self) -> &[Place] {
-        &self.places
     }
 
     /// What a child sets, with these descriptors.
@@ -249,76 +238,15 @@ impl Conditions {
             .collect::<Result<_>>()?;
         Ok(Conditions { env, cwd, nice, cpus, limits, places })
     }
-
-    /// Why a child can't begin.
-    pub(super) fn explain(&self, failure: Failure) -> Error {
-        let errno = failure.errno;
-        let why = io::Error::from_raw_os_error(errno);
-        match failure.step {
-            Step::Cwd => {
-                let cwd = self.cwd.as_deref().unwrap_or_default().to_string_lossy();
-                Error::new(status_of(errno), format!("options.cwd is {cwd:?}, which can't be entered: {why}"))
-            }
-            Step::Place(at) => self.explain_place(at, errno),
-            Step::Cpu(at) => {
-                let cpu = self.cpus.get(at).copied().unwrap_or_default();
-                match errno {
-                    0 | libc::EINVAL => Error::invalid(format!(
-                        "options.cpus[{at}] is {cpu}, which is no CPU that this process may use"
-                    )),
-                    _ => Error::new(status_of(errno), format!("options.cpus can't be had: {why}")),
-                }
-            }
-            Step::Limit(at) => {
-                let text = self.limits.get(at).map_or_else(String::new, |limit| {
-                    format!(": resource {}, soft {}, hard {}", limit.resource, limit.soft, limit.hard)
-                });
-                Error::new(status_of(errno), format!("options.rlimits[{at}] can't be set{text}: {why}"))
-            }
-            Step::Nice => {
-                let nice = self.nice;
-                Error::new(status_of(errno), format!("options.nice is {nice}, which is not allowed: {why}"))
-            }
-        }
-    }
-
-    fn explain_place(&self, at: usize, errno: i32) -> Error {
-        let why = io::Error::from_raw_os_error(errno);
-        let Some(Place { have, want }) = self.places.get(at).copied() else {
-            return Error::state(format!("a descriptor of libmp's own can't be passed to a child: {why}"));
-        };
-        let limit = descriptors::limit();
-        match errno {
-            libc::EBADF if want as u64 >= limit => Error::invalid(format!(
-                "options.fds[{at}].as is {want}, but RLIMIT_NOFILE allows no number above {}",
-                limit.saturating_sub(1)
-            )),
-            libc::EBADF => Error::invalid(format!("options.fds[{at}].fd is {have}, which is not open")),
-            _ if have == NULL => Error::new(
-                status_of(errno),
-                format!("options.fds[{at}] is MP_FD_NULL, but /dev/null can't be opened: {why}"),
-            ),
-            _ => {
-                let text = format!("options.fds[{at}]: descriptor {have} can't become {want}: {why}");
-                Error::new(status_of(errno), text)
-            }
-        }
-    }
-}
-
-/// The status for what the system refused.
-fn status_of(errno: i32) -> Status {
-    match errno {
-        libc::ENOENT | libc::ENOTDIR => Status::NotFound,
-        libc::EACCES | libc::EPERM => Status::Access,
-        libc::EINVAL => Status::Invalid,
-        _ => Status::System,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::descriptors::NULL;
+    use crate::sys::os;
+    use crate::sys::testing::alone;
+    use std::os::fd::AsRawFd;
 
     fn all() -> Conditions {
         let mut all = Conditions::default();
@@ -412,5 +340,22 @@ mod tests {
         let mut some = Conditions::default();
         some.set_cpus(&[8191]).unwrap();
         refused(some.try_out(), Status::Invalid, "options.cpus[0] is 8191");
+    }
+
+    #[test]
+    fn what_is_received_comes_to_its_place() {
+        let ended = alone("process::conditions::tests::what_is_received_comes_to_its_place", || {
+            let [first, second] = [c"/proc/self/exe", c"/dev/zero"].map(|path| os::open(path, 0).unwrap());
+            let [one, two] = [&first, &second].map(|fd| os::file_of(fd.as_raw_fd()));
+            let received = [&first, &second, &first].map(|fd| fd.try_clone().unwrap());
+            let [a, b, c] = [0, 1, 2].map(|at: usize| received[at].as_raw_fd());
+            let mut conditions = Conditions::default();
+            conditions.set_descriptors(&[(7, b), (CLOSED, 103), (8, a), (7, 110), (NULL, 111)]).unwrap();
+            assert_eq!(conditions.to_pass(), [7, 8, 7]);
+            conditions.apply_received(received.into()).unwrap();
+            assert_eq!([a, b, c, 103, 110].map(os::file_of), [two, one, None, None, one]);
+            assert!(os::file_of(111).is_some());
+        });
+        assert!(ended.success());
     }
 }

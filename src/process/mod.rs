@@ -9,6 +9,7 @@ pub mod identity;
 mod launch;
 pub mod reaper;
 mod recipe;
+mod refused;
 pub mod spawn;
 pub mod start;
 pub mod target;

@@ -78,13 +78,13 @@ fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool, conditions: &Con
     let life = if die_with_parent { Some(life::read_end()?) } else { None };
     // The child knows libmp's descriptors by numbers that the user's leave free.
     let own: Vec<RawFd> = [descriptor].into_iter().chain(life).collect();
-    let numbers = descriptors::numbers_beside(conditions.places(), &own);
+    let numbers = descriptors::numbers_beside(&conditions.places, &own);
     let own = own.iter().zip(&numbers).map(|(&have, &want)| Place { have, want });
-    let places: Vec<Place> = conditions.places().iter().copied().chain(own).collect();
+    let places: Vec<Place> = conditions.places.iter().copied().chain(own).collect();
     let ticket = Ticket { arena: numbers[0], life: numbers.get(1).copied(), ..ticket };
     let variable = CString::new(format!("{}={}", bootstrap::VARIABLE, ticket.to_text()))
         .map_err(|_| Error::internal("a ticket with a NUL byte"))?;
-    let variables = conditions.env().iter().chain([&variable]).map(CString::as_c_str);
+    let variables = conditions.env.iter().chain([&variable]).map(CString::as_c_str);
     let path = program::c_path(elf::program_path()?)?;
     let pid = program::spawn(&program::Spawn {
         path: &path,
