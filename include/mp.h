@@ -216,6 +216,15 @@
 /** A level for `mp_set_log_callback`: something is likely to go wrong. */
 #define MP_LOG_WARNING 2
 
+/** No limit, as `RLIM_INFINITY`. */
+#define MP_NO_LIMIT UINT64_MAX
+
+/** For `mp_fd_map.fd`: /dev/null, for reading and writing. */
+#define MP_FD_NULL (-1)
+
+/** For `mp_fd_map.fd`: the number is closed in the child. */
+#define MP_FD_CLOSED (-2)
+
 /** First in, first out. */
 #define MP_QUEUE_FIFO 0
 
@@ -469,7 +478,32 @@ typedef struct mp_slice {
     size_t len;
 } mp_slice;
 
-/** How a process is to be. Use `mp_process_options_init`. */
+/** A resource limit, as for setrlimit. */
+typedef struct mp_rlimit {
+    /** `RLIMIT_NOFILE` or another of the system's numbers. */
+    int32_t resource;
+    /** What is in force, or `MP_NO_LIMIT`. */
+    uint64_t soft;
+    /** How far the process may raise it, or `MP_NO_LIMIT`. */
+    uint64_t hard;
+} mp_rlimit;
+
+/** A descriptor of a child's. */
+typedef struct mp_fd_map {
+    /** A descriptor of this process, or `MP_FD_NULL` or `MP_FD_CLOSED`. */
+    int32_t fd;
+    /** Its number in the child: 0, 1 and 2 are stdin, stdout and stderr. */
+    int32_t as;
+} mp_fd_map;
+
+/**
+ * How a process is to be. Use `mp_process_options_init`.
+ *
+ * Where nothing is said, a process begins as this one is. What can't be had, from `cwd` on, fails the start; it is then
+ * set in this order: `cwd`, `fds`, `cpus`, `rlimits`, `nice`. A spawned program begins under them, libmp's part in it
+ * too: it needs a few descriptors, and address space for the arena. With `MP_START_THREAD` none may be set from `env`
+ * on.
+ */
 typedef struct mp_process_options {
     /** Set by `mp_process_options_init`. */
     size_t size;
@@ -477,11 +511,40 @@ typedef struct mp_process_options {
     const char *name;
     /**
      * Whether it is killed, by SIGKILL, when this process ends in whatever way. Others are waited for when this
-     * process exits. A thread is not killed: a daemon is just not waited for.
+     * process exits.
      */
     bool daemon;
-    /** `MP_START_FORK` and so on, or `MP_START_DEFAULT` for the program's default. */
+    /** `MP_START_FORK`, `MP_START_SPAWN`, or `MP_START_DEFAULT` for the program's default. */
     int32_t start_method;
+    /**
+     * `nenv` changes of its environment, against this process's at the start: `NAME=value` sets a variable, `NAME`
+     * alone removes it. Of two for one name the last counts. In a spawned child they are made before the program
+     * begins. `MP_CHILD` is libmp's own.
+     */
+    const char *const *env;
+    /** How many changes. */
+    size_t nenv;
+    /** Its working directory. A relative path counts from this process's at the start. */
+    const char *cwd;
+    /** What is added to its nice value. Less than 0 needs a right: CAP_SYS_NICE, or RLIMIT_NICE. */
+    int32_t nice;
+    /** The `ncpus` CPUs that it may run on, whether this process may now or not. */
+    const int32_t *cpus;
+    /** How many CPUs; 0 means those of this process. */
+    size_t ncpus;
+    /** `nrlimits` resource limits, each resource at most once. */
+    const struct mp_rlimit *rlimits;
+    /** How many limits. */
+    size_t nrlimits;
+    /**
+     * `nfds` descriptors, up to 250: in the child, descriptor `as` is what `fd` is here. They may overlap in any way,
+     * two swapped for example, but each `as` comes once. What they stand for is looked up at the start; they stay the
+     * caller's. A forked child has all other descriptors too, a spawned one only 0, 1 and 2. Descriptors that libmp
+     * has given, like `mp_event_fd`'s, can't be passed.
+     */
+    const struct mp_fd_map *fds;
+    /** How many descriptors. */
+    size_t nfds;
 } mp_process_options;
 
 /**
@@ -841,22 +904,27 @@ MP_API mp_status mp_process_options_defaults(mp_process_options *options, size_t
  * Makes a process that will call `fn` with `nargs` arguments. It is not started yet. `options` NULL means the
  * defaults.
  *
- * *Returns* `MP_OK`; `MP_ERR_INVALID` for NULL where something must be, a name that is not UTF-8, or a start method
- * that is none; `MP_ERR_BOOTSTRAP` in a spawned child before `mp_main_init`; `MP_ERR_NO_MEMORY`. *Ownership*: name and
- * arguments are copied; free the handle with `mp_process_free`.
+ * *Returns* `MP_OK`; `MP_ERR_INVALID` for NULL where something must be, a name that is not UTF-8, a start method
+ * that is none, or another option that can never be had; `MP_ERR_TOO_LARGE` for more than 250 descriptors;
+ * `MP_ERR_BOOTSTRAP` in a spawned child before `mp_main_init`; `MP_ERR_NO_MEMORY`. *Ownership*: options and arguments are copied, with all that they point at;
+ * free the handle with `mp_process_free`.
  */
 MP_API mp_status mp_process_new(mp_fn function, const mp_slice *args, size_t nargs, const mp_process_options *options,
     mp_process **out);
 
 /**
  * Starts the process. It does not wait for the child to begin. A spawned child gets this process's stdin, stdout and
- * stderr, and no other descriptor; its signals are as in a fresh program. A thread has this thread's signal mask.
+ * stderr, and no other descriptor but those that its options name; its signals are as in a fresh program. A child of the
+ * fork server gets the same, and whatever its warm-up function has opened; where its options say nothing, its environment,
+ * working directory, limits and nice value are the server's. A thread has this thread's signal mask.
  *
  * *Returns* `MP_OK`; `MP_ERR_STATE` if it was started before, or if a child is spawned after the program closed
  * libmp's descriptors; `MP_ERR_CLOSED`; `MP_ERR_BOOTSTRAP` if it is to be spawned and the program has not called
  * `mp_main_init`, or if this process is itself a spawned child that is still starting; `MP_ERR_INVALID` if `fn` lies
  * in no loaded object and can't travel to a spawned child: register it by name; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`.
- * After a failure there is no child, and it may be tried again.
+ * If the child can't begin as its options say: `MP_ERR_NOT_FOUND` for a directory that is not there;
+ * `MP_ERR_INVALID` for a descriptor that is not open, or a CPU that there is not; `MP_ERR_ACCESS` for what this process
+ * has no right to; `MP_ERR_UNSUPPORTED` for a thread. After a failure there is no child, and it may be tried again.
  */
 MP_API mp_status mp_process_start(mp_process *process);
 

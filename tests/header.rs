@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "runtime",
     "buffer",
     "call",
+    "process_options",
     "process",
     "forkserver",
     "lock",

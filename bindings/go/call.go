@@ -97,11 +97,16 @@ func arguments(name string, args [][]byte) ([][]byte, error) {
 
 func init() { cmp.Run = run }
 
+// forgetVariable removes what told this process that it is a child from Go's own copy of the environment, too: a
+// program that the function runs must not take itself for one.
+var forgetVariable = sync.OnceFunc(func() { os.Unsetenv(cmp.ChildVariable) })
+
 // exitGoexit is what a worker exits with whose function called runtime.Goexit.
 const exitGoexit = 70
 
 // run runs in the child: an error or a panic becomes the call's failure, and its code the answer.
 func run(c *cmp.Call) (code int32) {
+	forgetVariable()
 	returned := false
 	defer func() {
 		if r := recover(); r != nil {

@@ -7,6 +7,7 @@ use super::layout::{
 use super::participant::register_fork_handlers;
 use super::slot::{Owner, Slot};
 use crate::error::{Error, Result, Status};
+use crate::sys::descriptors::Place;
 use crate::sys::fork::LocalLock;
 use crate::sys::memfd::{self, SharedMap};
 use crate::sys::prim::{fence, AtomicU32, AtomicU64, Futex, Ordering};
@@ -266,6 +267,11 @@ impl Arena {
     /// The arena's descriptor, if the host has not closed it.
     pub fn descriptor(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
         self.map.descriptor()
+    }
+
+    /// In a child with one thread: moves the descriptor if a place has its number.
+    pub fn make_way(&self, places: &[Place]) -> Result<()> {
+        self.map.make_way(places)
     }
 
     /// The reserved size in bytes.

@@ -28,6 +28,7 @@ pub mod memory;
 pub mod named;
 pub mod pool;
 pub mod process;
+pub mod process_options;
 pub mod queue;
 pub mod result;
 pub mod rlock;

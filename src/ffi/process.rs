@@ -3,11 +3,12 @@
 use super::call::{self, mp_fn};
 use super::guard::{guard, guard_new, guard_value};
 use super::handle::{self, Handle, Kind};
-use super::options::{self, CStruct, Options};
+use super::options;
+use super::process_options::{self, mp_process_options};
 use super::status::mp_status;
-use super::types::{self, mp_bool, mp_slice, Out};
+use super::types::{self, mp_slice, Out};
 use crate::error::{Error, Result, Status};
-use crate::process::{self, Process};
+use crate::process::Process;
 use crate::sys::clock::Deadline;
 use std::ffi::c_char;
 
@@ -22,50 +23,13 @@ impl Handle for mp_process {
     const KIND: Kind = Kind::Process;
 }
 
-/// How a process is to be. Use `mp_process_options_init`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub struct mp_process_options {
-    /// Set by `mp_process_options_init`.
-    pub size: usize,
-    /// What it is called; NULL means a name like `Process-1`, or `Process-1:2` for the second child of that one.
-    pub name: *const c_char,
-    /// Whether it is killed, by SIGKILL, when this process ends in whatever way. Others are waited for when this
-    /// process exits. A thread is not killed: a daemon is just not waited for.
-    pub daemon: mp_bool,
-    /// `MP_START_FORK` and so on, or `MP_START_DEFAULT` for the program's default.
-    pub start_method: i32,
-}
-
-// SAFETY: repr(C), begins with its size, and every bit pattern is a value.
-unsafe impl CStruct for mp_process_options {
-    const NAME: &'static str = "mp_process_options";
-}
-
-impl Options for mp_process_options {
-    fn defaults() -> mp_process_options {
-        mp_process_options { size: 0, name: std::ptr::null(), daemon: false.into(), start_method: 0 }
-    }
-}
-
-/// Writes the defaults into options of `size` bytes; programs call `mp_process_options_init`.
-///
-/// *Returns* `MP_OK`; `MP_ERR_INVALID` for NULL or a size that no such struct has.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn mp_process_options_defaults(
-    options: *mut mp_process_options,
-    size: usize,
-) -> mp_status {
-    // SAFETY: `options` is NULL or has `size` bytes, as the header asks.
-    guard(|| unsafe { options::write_defaults(options, size) })
-}
-
 /// Makes a process that will call `fn` with `nargs` arguments. It is not started yet. `options` NULL means the
 /// defaults.
 ///
-/// *Returns* `MP_OK`; `MP_ERR_INVALID` for NULL where something must be, a name that is not UTF-8, or a start method
-/// that is none; `MP_ERR_BOOTSTRAP` in a spawned child before `mp_main_init`; `MP_ERR_NO_MEMORY`. *Ownership*: name and
-/// arguments are copied; free the handle with `mp_process_free`.
+/// *Returns* `MP_OK`; `MP_ERR_INVALID` for NULL where something must be, a name that is not UTF-8, a start method
+/// that is none, or another option that can never be had; `MP_ERR_TOO_LARGE` for more than 250 descriptors;
+/// `MP_ERR_BOOTSTRAP` in a spawned child before `mp_main_init`; `MP_ERR_NO_MEMORY`. *Ownership*: options and arguments are copied, with all that they point at;
+/// free the handle with `mp_process_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_process_new(
     function: mp_fn,
@@ -79,12 +43,7 @@ pub unsafe extern "C" fn mp_process_new(
         guard_new(out, || {
             let function = call::function(function, "fn")?;
             let args = types::slices(args, nargs, "args")?;
-            let options = options::read(options)?;
-            let options = process::Options {
-                name: types::optional_string(options.name, "options.name")?,
-                daemon: options.daemon.get(),
-                start_method: options.start_method,
-            };
+            let options = process_options::core_options(&options::read(options)?)?;
             handle::create(Process::new(function, &args, options)?)
         })
     }
@@ -97,13 +56,17 @@ fn core<'a>(process: *const mp_process) -> Result<&'a Process> {
 }
 
 /// Starts the process. It does not wait for the child to begin. A spawned child gets this process's stdin, stdout and
-/// stderr, and no other descriptor; its signals are as in a fresh program. A thread has this thread's signal mask.
+/// stderr, and no other descriptor but those that its options name; its signals are as in a fresh program. A child of the
+/// fork server gets the same, and whatever its warm-up function has opened; where its options say nothing, its environment,
+/// working directory, limits and nice value are the server's. A thread has this thread's signal mask.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_STATE` if it was started before, or if a child is spawned after the program closed
 /// libmp's descriptors; `MP_ERR_CLOSED`; `MP_ERR_BOOTSTRAP` if it is to be spawned and the program has not called
 /// `mp_main_init`, or if this process is itself a spawned child that is still starting; `MP_ERR_INVALID` if `fn` lies
 /// in no loaded object and can't travel to a spawned child: register it by name; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`.
-/// After a failure there is no child, and it may be tried again.
+/// If the child can't begin as its options say: `MP_ERR_NOT_FOUND` for a directory that is not there;
+/// `MP_ERR_INVALID` for a descriptor that is not open, or a CPU that there is not; `MP_ERR_ACCESS` for what this process
+/// has no right to; `MP_ERR_UNSUPPORTED` for a thread. After a failure there is no child, and it may be tried again.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_process_start(process: *mut mp_process) -> mp_status {
     guard(|| core(process)?.start())

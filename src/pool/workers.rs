@@ -5,6 +5,7 @@ use super::layout::{PoolCell, CLOSED, OPEN, TERMINATED};
 use super::{worker, zygote};
 use crate::arena::{Arena, Holder, Obituary, Owner, Token};
 use crate::error::{Error, Result};
+use crate::process::conditions::Conditions;
 use crate::process::fork::{self, ForkOptions};
 use crate::process::forkserver::{self, ServedOptions};
 use crate::process::identity::Identity;
@@ -28,7 +29,7 @@ pub(super) fn make_zygote(shared: &Arc<Shared>) -> Result<()> {
         let options = ServedOptions { identity, die_with_parent: true };
         let mut payload = shared.cell.token().to_bytes().to_vec();
         payload.extend_from_slice(name.as_bytes());
-        let (child, letter) = forkserver::fork(ZYGOTE_BOOTSTRAP, &payload, &options)?;
+        let (child, letter) = forkserver::fork(ZYGOTE_BOOTSTRAP, &payload, &options, &Conditions::default())?;
         (child, Some(letter))
     } else {
         let options = ForkOptions { identity, die_with_parent: true };
@@ -114,9 +115,8 @@ pub(super) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<()> {
     let options = SpawnOptions {
         identity: Identity::worker(&shared.name, u64::from(index) + 1),
         die_with_parent: true,
-        descriptors: Vec::new(),
     };
-    let (child, bootstrap) = spawn::spawn(WORKER_BOOTSTRAP, &payload, &options)?;
+    let (child, bootstrap) = spawn::spawn(WORKER_BOOTSTRAP, &payload, &options, &Conditions::default())?;
     enter(shared, index as usize, &child);
     let (host, owner, pid) = (shared.clone(), child.owner, child.pid);
     let after = move |exit| {

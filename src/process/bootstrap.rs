@@ -100,6 +100,8 @@ pub(super) struct Letter {
     pub(super) method: i32,
     pub(super) identity: Identity,
     pub(super) payload: Vec<u8>,
+    /// To a child of the fork server: under what conditions it begins.
+    pub(super) conditions: Option<Vec<u8>>,
 }
 
 impl Letter {
@@ -110,17 +112,25 @@ impl Letter {
         out.bytes(self.identity.name.as_bytes());
         out.bytes(self.identity.path.as_bytes());
         out.bytes(&self.payload);
+        if let Some(conditions) = &self.conditions {
+            out.bytes(conditions);
+        }
         out.into_bytes()
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Letter> {
         let mut from = Reader::new(bytes);
-        Ok(Letter {
+        let mut letter = Letter {
             kind: from.number()? as u32,
             method: from.number()? as i32,
             identity: Identity { name: from.text()?.to_owned(), path: from.text()?.to_owned() },
             payload: from.bytes()?.to_vec(),
-        })
+            conditions: None,
+        };
+        if !from.is_at_end() {
+            letter.conditions = Some(from.bytes()?.to_vec());
+        }
+        Ok(letter)
     }
 
     /// Reads the letter at a place.
@@ -150,7 +160,7 @@ fn sum(bytes: &[u8]) -> u64 {
 
 /// A letter for a child of this process.
 pub(super) fn letter(kind: u32, identity: Identity, payload: &[u8]) -> Letter {
-    Letter { kind, method: start::default_method(), identity, payload: payload.to_vec() }
+    Letter { kind, method: start::default_method(), identity, payload: payload.to_vec(), conditions: None }
 }
 
 #[cfg(test)]

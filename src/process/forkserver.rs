@@ -11,6 +11,7 @@
 //! server; a child that it makes at that moment finds no letter, or dies with its parent.
 
 use super::bootstrap::{self, Bootstrap};
+use super::conditions::Conditions;
 use super::identity::{self, Identity};
 use super::reaper::{self, Child};
 use super::spawn::{self, SpawnOptions};
@@ -163,15 +164,26 @@ pub struct ServedOptions {
 
 /// Starts a child, which gives the payload to who runs this kind: `crate::wiring::run_child`. It is not watched yet:
 /// [`reaper::watch`].
-pub fn fork(kind: u32, payload: &[u8], options: &ServedOptions) -> Result<(Child, Bootstrap)> {
+pub fn fork(
+    kind: u32,
+    payload: &[u8],
+    options: &ServedOptions,
+    conditions: &Conditions,
+) -> Result<(Child, Bootstrap)> {
     start::check_may_start()?;
     spawn::check_called()?;
     reaper::ensure()?;
-    let letter = Bootstrap::write(&bootstrap::letter(kind, options.identity.clone(), payload))?;
+    conditions.try_out()?;
+    let mut letter = bootstrap::letter(kind, options.identity.clone(), payload);
+    if conditions.first_set().is_some() {
+        letter.conditions = Some(conditions.encode()?);
+    }
+    let letter = Bootstrap::write(&letter)?;
+    let passed = conditions.to_pass();
     let mut stillborn = 0;
     while stillborn < HOPELESS {
         let server = server()?;
-        if let Some((pid, owner)) = server.ask(&letter, options.die_with_parent)? {
+        if let Some((pid, owner)) = server.ask(&letter, options.die_with_parent, &passed)? {
             fault!("process.served:started");
             Arena::get()?.note_pending_pid(owner, pid as u32);
             return Ok((Child::hold(pid, owner)?, letter));
@@ -299,12 +311,10 @@ impl Server {
         passed.iter().for_each(|fd| payload.number(*fd as u64));
         payload.number(u64::from(arena.me().bits()));
         payload.bytes(warm_up);
-        let options = SpawnOptions {
-            identity: identity::helper("ForkServer"),
-            die_with_parent: true,
-            descriptors: passed.to_vec(),
-        };
-        let (child, letter) = spawn::spawn(SERVER, &payload.into_bytes(), &options)?;
+        let options = SpawnOptions { identity: identity::helper("ForkServer"), die_with_parent: true };
+        let mut conditions = Conditions::default();
+        conditions.set_descriptors(&passed.map(|fd| (fd, fd)))?;
+        let (child, letter) = spawn::spawn(SERVER, &payload.into_bytes(), &options, &conditions)?;
         let gone = Arc::<Gone>::default();
         let (owner, flag) = (child.owner, gone.clone());
         let after = move |_| {
@@ -325,14 +335,20 @@ impl Server {
     }
 
     /// Asks for a child. `None` if there is no server any more, and no child.
-    fn ask(&self, letter: &Bootstrap, die_with_parent: bool) -> Result<Option<(i32, Owner)>> {
+    fn ask(
+        &self,
+        letter: &Bootstrap,
+        die_with_parent: bool,
+        passed: &[RawFd],
+    ) -> Result<Option<(i32, Owner)>> {
         let mut last = self.asking.lock();
         let number = last.wrapping_add(1).max(1);
         *last = number;
         self.words.clear();
         let request =
             server::Request { number, letter: letter.place(), die_with_parent, standard: open_standard() };
-        let descriptors: Vec<RawFd> = (0..3).filter(|fd| request.standard & 1 << fd != 0).collect();
+        let descriptors: Vec<RawFd> =
+            (0..3).filter(|fd| request.standard & 1 << fd != 0).chain(passed.iter().copied()).collect();
         fault!("process.served:asking");
         if !self.socket.send(&request.encode(), &descriptors)? {
             return Ok(None);

@@ -1,6 +1,7 @@
 //! A process as its maker sees it.
 
 use super::bootstrap::Bootstrap;
+use super::conditions::Conditions;
 use super::identity::{self, Identity};
 use super::launch::{self, Plan};
 use super::reaper::{self, Child, Exit};
@@ -33,6 +34,8 @@ pub struct Options {
     pub daemon: bool,
     /// A number of [`start`]; 0 for the program's default.
     pub start_method: i32,
+    /// Under what conditions it begins.
+    pub conditions: Conditions,
 }
 
 /// What the reaper, or the thread itself, tells the handle.
@@ -96,6 +99,7 @@ pub struct Process {
     c_name: std::ffi::CString,
     daemon: bool,
     method: i32,
+    conditions: Conditions,
     record: Arc<Record>,
     sentinel: Descriptor,
     /// Apart, so that a forked child can leave it alone: another thread may have been about to change it.
@@ -119,6 +123,7 @@ impl Process {
             c_name,
             daemon: options.daemon,
             method: options.start_method,
+            conditions: options.conditions,
             record: Arc::default(),
             sentinel: Descriptor::default(),
             stage: Some(Box::new(LocalLock::new(Stage::Initial(recipe)))),
@@ -164,7 +169,12 @@ impl Process {
     }
 
     fn launch(&self, method: StartMethod, recipe: &Arc<Recipe>) -> Result<Started> {
-        let plan = Plan { identity: &self.identity, die_with_parent: self.daemon, recipe };
+        let plan = Plan {
+            identity: &self.identity,
+            die_with_parent: self.daemon,
+            recipe,
+            conditions: &self.conditions,
+        };
         let record = self.record.clone();
         if !self.daemon {
             await_at_exit();

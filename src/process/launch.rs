@@ -1,6 +1,7 @@
 //! The start of a child, by each method; `thread.rs` starts what is a thread of this process.
 
 use super::bootstrap::Bootstrap;
+use super::conditions::Conditions;
 use super::fork::{self, ForkOptions};
 use super::forkserver::{self, ServedOptions};
 use super::identity::Identity;
@@ -8,7 +9,9 @@ use super::reaper::Child;
 use super::recipe::Recipe;
 use super::spawn::{self, SpawnOptions};
 use super::start::StartMethod;
-use crate::error::{Error, Result};
+use super::{identity, EXIT_FAILED};
+use crate::error::{Error, Result, Status};
+use crate::sys::log;
 use std::sync::Arc;
 
 /// What is to be started.
@@ -17,6 +20,31 @@ pub(super) struct Plan<'a> {
     /// Whether it is killed when this process ends, in whatever way.
     pub(super) die_with_parent: bool,
     pub(super) recipe: &'a Arc<Recipe>,
+    pub(super) conditions: &'a Conditions,
+}
+
+impl Plan<'_> {
+    /// In a forked child: the exit code.
+    fn run_forked(&self) -> i32 {
+        if let Err(error) = self.conditions.apply() {
+            log::say(log::ERROR, &format!("{} could not begin: {error}", identity::current_name()));
+            return EXIT_FAILED;
+        }
+        self.recipe.run()
+    }
+
+    /// For a thread, which shares all of this with its process.
+    pub(super) fn refuse_conditions(&self) -> Result<()> {
+        match self.conditions.first_set() {
+            None => Ok(()),
+            Some(field) => {
+                let text = format!(
+                    "options.{field} is set, but a thread has none of its own: use another start_method"
+                );
+                Err(Error::new(Status::Unsupported, text))
+            }
+        }
+    }
 }
 
 /// Starts it. It is not watched yet; what it reads when it begins is to be kept until it has ended.
@@ -24,19 +52,20 @@ pub(super) fn launch(method: StartMethod, plan: &Plan<'_>) -> Result<(Child, Opt
     let (identity, die_with_parent) = (plan.identity.clone(), plan.die_with_parent);
     match method {
         StartMethod::Fork => {
-            let child = fork::fork(ForkOptions { identity, die_with_parent }, || plan.recipe.run())?;
+            plan.conditions.try_out()?;
+            let child = fork::fork(ForkOptions { identity, die_with_parent }, || plan.run_forked())?;
             Ok((child, None))
         }
         StartMethod::Spawn => {
             let payload = plan.recipe.encode()?;
-            let options = SpawnOptions { identity, die_with_parent, descriptors: Vec::new() };
-            let (child, bootstrap) = spawn::spawn(spawn::PROCESS, &payload, &options)?;
+            let options = SpawnOptions { identity, die_with_parent };
+            let (child, bootstrap) = spawn::spawn(spawn::PROCESS, &payload, &options, plan.conditions)?;
             Ok((child, Some(bootstrap)))
         }
         StartMethod::ForkServer => {
             let payload = plan.recipe.encode()?;
             let options = ServedOptions { identity, die_with_parent };
-            let (child, bootstrap) = forkserver::fork(spawn::PROCESS, &payload, &options)?;
+            let (child, bootstrap) = forkserver::fork(spawn::PROCESS, &payload, &options, plan.conditions)?;
             Ok((child, Some(bootstrap)))
         }
         StartMethod::Thread => Err(Error::internal("a thread is not a child")),

@@ -2,6 +2,7 @@
 
 pub(crate) mod bootstrap;
 pub mod call;
+pub mod conditions;
 pub mod fork;
 pub mod forkserver;
 mod handle;
@@ -9,6 +10,7 @@ pub mod identity;
 mod launch;
 pub mod reaper;
 mod recipe;
+mod refused;
 pub mod server;
 pub mod spawn;
 pub mod start;
@@ -16,6 +18,7 @@ pub mod target;
 mod thread;
 pub mod wire;
 
+pub use self::conditions::Conditions;
 pub use self::handle::{Options, Process};
 pub(crate) use self::recipe::run_spawned;
 

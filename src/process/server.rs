@@ -1,6 +1,7 @@
 //! The fork server's life: see `forkserver.rs`.
 
 use super::bootstrap::{Letter, Place};
+use super::conditions::Conditions;
 use super::forkserver::{Words, FAILED, READY};
 use super::recipe::Recipe;
 use super::spawn::PROCESS;
@@ -58,6 +59,7 @@ struct Work {
     letter: Letter,
     /// Decoded, for the commonest kind.
     recipe: Option<Recipe>,
+    conditions: Option<Conditions>,
 }
 
 struct Server {
@@ -152,7 +154,9 @@ impl Server {
     fn prepare_work(&self, request: &Request) -> Result<Work> {
         let letter = Letter::open(self.arena, request.letter)?;
         let recipe = if letter.kind == PROCESS { Some(Recipe::decode(&letter.payload)?) } else { None };
-        Ok(Work { letter, recipe })
+        let read = |bytes: &Vec<u8>| Conditions::read(&mut Reader::new(bytes));
+        let conditions = letter.conditions.as_ref().map(read).transpose()?;
+        Ok(Work { letter, recipe, conditions })
     }
 
     #[link_section = "mp_fork"]
@@ -188,9 +192,9 @@ impl Server {
 #[link_section = "mp_fork"]
 fn in_child(server: &Server, request: &Request, work: Work, descriptors: Vec<OwnedFd>) -> ! {
     server.socket.close_copy();
-    let Work { letter: Letter { kind, method, identity, payload }, recipe } = work;
+    let Work { letter: Letter { kind, method, identity, payload, .. }, recipe, conditions } = work;
     identity::take_on(identity);
-    if let Err(error) = begin_child(request, method, descriptors) {
+    if let Err(error) = begin_child(request, method, conditions, descriptors) {
         log::say(log::ERROR, &format!("{} could not begin: {error}", identity::current_name()));
         child::leave(EXIT_FAILED);
     }
@@ -203,20 +207,33 @@ fn in_child(server: &Server, request: &Request, work: Work, descriptors: Vec<Own
 }
 
 #[link_section = "mp_fork"]
-fn begin_child(request: &Request, method: i32, descriptors: Vec<OwnedFd>) -> Result<()> {
+fn begin_child(
+    request: &Request,
+    method: i32,
+    conditions: Option<Conditions>,
+    mut descriptors: Vec<OwnedFd>,
+) -> Result<()> {
     // At once: a child whose parent has gone has lost its place in the arena too, and ends here without a word.
     if request.die_with_parent {
         life::watch_inherited()?;
     }
     signal::heed_interrupt();
-    let mut have = descriptors.iter().map(AsRawFd::as_raw_fd);
+    let standard = (request.standard.count_ones() as usize).min(descriptors.len());
+    let mut have = descriptors[..standard].iter().map(AsRawFd::as_raw_fd);
     for fd in 0..3 {
         let from = if request.standard & 1 << fd != 0 { have.next() } else { None };
         child::move_standard(from, fd)?;
     }
-    // They have moved, and to free the list would cost a page.
-    std::mem::forget(descriptors);
     Arena::get()?;
+    match conditions {
+        // The three have moved, and to free the list would cost a page.
+        None => std::mem::forget(descriptors),
+        Some(conditions) => {
+            let passed = descriptors.split_off(standard);
+            std::mem::forget(descriptors);
+            conditions.apply_received(passed)?;
+        }
+    }
     start::set_default(method)
 }
 

@@ -1,13 +1,16 @@
 //! Children that run the program anew, and how such a child begins.
 
 use super::bootstrap::{self, Bootstrap, Letter, Ticket};
+use super::conditions::Conditions;
 use super::identity::{self, Identity};
 use super::reaper::{self, Child};
 use super::{fork, start, EXIT_FAILED};
 use crate::arena::Arena;
 use crate::error::{Error, Result, Status};
 use crate::fault;
+use crate::sys::descriptors::{self, Place};
 use crate::sys::{child, elf, life, log, spawn as program};
+use std::ffi::CString;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,15 +24,18 @@ pub struct SpawnOptions {
     pub identity: Identity,
     /// Whether it is killed when this process ends, in whatever way.
     pub die_with_parent: bool,
-    /// Descriptors that it gets beside stdin, stdout and stderr, under the same numbers.
-    pub descriptors: Vec<RawFd>,
 }
 
 static CALLED: AtomicBool = AtomicBool::new(false);
 
 /// Starts a child, which gives the payload to who runs this kind: `crate::wiring::run_child`. It is not watched
 /// yet: [`reaper::watch`].
-pub fn spawn(kind: u32, payload: &[u8], options: &SpawnOptions) -> Result<(Child, Bootstrap)> {
+pub fn spawn(
+    kind: u32,
+    payload: &[u8],
+    options: &SpawnOptions,
+    conditions: &Conditions,
+) -> Result<(Child, Bootstrap)> {
     start::check_may_start()?;
     check_called()?;
     reaper::ensure()?;
@@ -38,7 +44,7 @@ pub fn spawn(kind: u32, payload: &[u8], options: &SpawnOptions) -> Result<(Child
     let owner = arena.pending_slot()?;
     fault!("process.spawn:pending");
     let ticket = Ticket { arena: -1, capacity: arena.capacity(), owner, letter: letter.place(), life: None };
-    match launch(arena, ticket, options) {
+    match launch(arena, ticket, options.die_with_parent, conditions) {
         Ok(child) => Ok((child, letter)),
         Err(error) => {
             arena.abandon_pending(owner);
@@ -58,19 +64,29 @@ pub(super) fn check_called() -> Result<()> {
     ))
 }
 
-fn launch(arena: &Arena, ticket: Ticket, options: &SpawnOptions) -> Result<Child> {
+fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool, conditions: &Conditions) -> Result<Child> {
     let closed = "the arena's descriptor has been closed by the host, so that no child can be spawned";
     let descriptor = arena.descriptor().ok_or_else(|| Error::state(closed))?.as_raw_fd();
-    let life = if options.die_with_parent { Some(life::read_end()?) } else { None };
-    let ticket = Ticket { arena: descriptor, life, ..ticket };
-    let descriptors: Vec<RawFd> =
-        [descriptor].into_iter().chain(life).chain(options.descriptors.iter().copied()).collect();
+    let life = if die_with_parent { Some(life::read_end()?) } else { None };
+    // The child knows libmp's descriptors by numbers that the user's leave free.
+    let own: Vec<RawFd> = [descriptor].into_iter().chain(life).collect();
+    let numbers = descriptors::numbers_beside(&conditions.places, &own);
+    let own = own.iter().zip(&numbers).map(|(&have, &want)| Place { have, want });
+    let places: Vec<Place> = conditions.places.iter().copied().chain(own).collect();
+    let ticket = Ticket { arena: numbers[0], life: numbers.get(1).copied(), ..ticket };
+    let variable = CString::new(format!("{}={}", bootstrap::VARIABLE, ticket.to_text()))
+        .map_err(|_| Error::internal("a ticket with a NUL byte"))?;
+    let variables = conditions.env.iter().chain([&variable]).map(CString::as_c_str);
     let path = program::c_path(elf::program_path()?)?;
     let pid = program::spawn(&program::Spawn {
         path: &path,
         arguments: &program::arguments(),
-        variable: (bootstrap::VARIABLE, &ticket.to_text()),
-        descriptors: &descriptors,
+        environment: &variables.collect::<Vec<_>>(),
+        setting: conditions.setting(&places),
+    })
+    .map_err(|failed| match failed {
+        program::Failed::Setting(failure) => conditions.explain(failure),
+        program::Failed::Other(error) => error,
     })?;
     fault!("process.spawn:started");
     arena.note_pending_pid(ticket.owner, pid as u32);

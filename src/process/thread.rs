@@ -59,6 +59,7 @@ fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
 /// Starts a thread that runs the recipe, and then calls `on_end` as its last act.
 pub(super) fn start(plan: &Plan<'_>, on_end: impl FnOnce(Exit) + Send + 'static) -> Result<Arc<Running>> {
     start::check_may_start()?;
+    plan.refuse_conditions()?;
     super::register_fork_handlers();
     let running = Arc::new(Running { daemon: plan.die_with_parent, thread: LocalLock::new(None) });
     let (this, identity, recipe) = (running.clone(), plan.identity.clone(), plan.recipe.clone());

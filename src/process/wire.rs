@@ -34,6 +34,11 @@ impl<'a> Reader<'a> {
         Reader(bytes)
     }
 
+    /// Whether all has been read.
+    pub fn is_at_end(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A number.
     pub fn number(&mut self) -> Result<u64> {
         let (number, rest) = self.0.split_first_chunk().ok_or_else(damaged)?;

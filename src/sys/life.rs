@@ -2,6 +2,7 @@
 //! when that end closes, which is when the parent has ended, in whatever way. No thread waits for it.
 
 use super::clock::Deadline;
+use super::descriptors::{self, Place};
 use super::fork::{on_fork, LocalLock};
 use super::os::{self, SmallText};
 use super::signal;
@@ -153,6 +154,20 @@ pub fn read_end() -> Result<RawFd> {
     life.read.map(|read| read.fd).ok_or_else(|| Error::system("fstat of a pipe"))
 }
 
+/// In a child with one thread: moves each descriptor whose number a place has.
+pub fn make_way(places: &[Place]) -> Result<()> {
+    let life = &mut *LIFE.lock();
+    for held in
+        [&mut life.read, &mut life.write, &mut life.inherited, &mut life.watched].into_iter().flatten()
+    {
+        if descriptors::is_wanted(places, held.fd) && held.is_ours() {
+            held.fd = descriptors::copy_aside(held.fd, places)
+                .map_err(|errno| Error::from_errno("moving a parent's pipe", errno))?;
+        }
+    }
+    Ok(())
+}
+
 /// Runs `fork`, whose child will call [`watch_inherited`]. The read end must exist: [`read_end`].
 pub fn expecting<R>(fork: impl FnOnce() -> R) -> R {
     expecting_to(Expected::Parent, fork)
@@ -179,7 +194,8 @@ pub fn watch_inherited() -> Result<()> {
     }
 }
 
-/// In a child: as [`watch_inherited`], by the descriptor that the parent passed. It is closed.
+/// In a child: as [`watch_inherited`], by the descriptor that the parent passed. Its number, which nobody else wants,
+/// then is the child's own descriptor's.
 pub fn watch(read_end: RawFd) -> Result<()> {
     register();
     // SAFETY: the descriptor was passed for this call only.
@@ -188,8 +204,12 @@ pub fn watch(read_end: RawFd) -> Result<()> {
     let path = SmallText::<32>::new(format_args!("/proc/self/fd/{read_end}"));
     let own = os::open(path.as_c_str(), libc::O_RDONLY | libc::O_NONBLOCK)
         .map_err(|errno| Error::from_errno("opening the parent's pipe", errno))?;
-    let own = os::above_stdio(own)?;
-    drop(passed);
+    // SAFETY: both are open; what was passed goes.
+    if os::retry(|| unsafe { libc::dup3(own.as_raw_fd(), passed.as_raw_fd(), libc::O_CLOEXEC) }) < 0 {
+        return Err(Error::system("dup3 of the parent's pipe"));
+    }
+    drop(own);
+    let own = passed;
     ask_for_sigkill(&own)?;
     if os::poll(own.as_raw_fd(), 0, Deadline::Now) != 0 {
         signal::kill_self();

@@ -1,11 +1,13 @@
 //! Shared memory: a sealed memfd, reserved once, backed and given back piece by piece.
 
+use super::descriptors::{self, Place};
 use super::os;
 use crate::error::{Error, Result, Status};
 use std::ffi::CStr;
 use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// What the process's resource limits allow, in bytes; `u64::MAX` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,8 @@ fn memfd(name: &CStr) -> Result<OwnedFd> {
 /// descriptors and open others in their places, so that every use asks first whether the file is still the same.
 #[derive(Debug)]
 pub struct SharedMap {
-    fd: RawFd,
+    /// It changes only in a child that gives its number to another file.
+    fd: AtomicI32,
     file: (u64, u64),
     base: NonNull<u8>,
     len: usize,
@@ -165,7 +168,7 @@ impl SharedMap {
         // SAFETY: the range was just mapped; MADV_DONTDUMP changes no contents.
         unsafe { libc::madvise(base, len, libc::MADV_DONTDUMP) };
         let base = NonNull::new(base.cast()).ok_or_else(|| Error::internal("mmap answered NULL"))?;
-        Ok(SharedMap { fd: fd.into_raw_fd(), file, base, len })
+        Ok(SharedMap { fd: AtomicI32::new(fd.into_raw_fd()), file, base, len })
     }
 
     /// Where it is mapped in this process.
@@ -190,9 +193,23 @@ impl SharedMap {
 
     /// The descriptor, unless the host has closed it.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        let fd = self.fd.load(Ordering::Relaxed);
         // SAFETY: the descriptor is open and still names this file; it stays so as long as the host does not
         // close what is not its own.
-        (os::file_of(self.fd) == Some(self.file)).then(|| unsafe { BorrowedFd::borrow_raw(self.fd) })
+        (os::file_of(fd) == Some(self.file)).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+    }
+
+    /// In a child with one thread: moves the descriptor if a place has its number.
+    pub fn make_way(&self, places: &[Place]) -> Result<()> {
+        match self.descriptor().map(|fd| fd.as_raw_fd()) {
+            Some(fd) if descriptors::is_wanted(places, fd) => {
+                let moved = descriptors::copy_aside(fd, places)
+                    .map_err(|errno| Error::from_errno("moving the descriptor of shared memory", errno))?;
+                self.fd.store(moved, Ordering::Relaxed);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Backs a range with memory, so that touching it can't fail. Too little memory is `NoMemory`.
@@ -271,9 +288,9 @@ impl SharedMap {
 
 impl Drop for SharedMap {
     fn drop(&mut self) {
-        if self.descriptor().is_some() {
+        if let Some(fd) = self.descriptor() {
             // SAFETY: the descriptor is this map's own, as was just seen.
-            unsafe { libc::close(self.fd) };
+            unsafe { libc::close(fd.as_raw_fd()) };
         }
         // SAFETY: the range was mapped by `map`, and whoever drops the map no longer uses it.
         unsafe { libc::munmap(self.base().cast(), self.len) };
@@ -430,7 +447,7 @@ mod tests {
         let map = SharedMap::create(c"mp-test", MIB).unwrap();
         let other = memfd(c"mp-other").unwrap();
         // SAFETY: puts another file in the place of the map's descriptor, as a host may.
-        unsafe { libc::dup3(other.as_raw_fd(), map.fd, libc::O_CLOEXEC) };
+        unsafe { libc::dup3(other.as_raw_fd(), map.fd.load(Ordering::Relaxed), libc::O_CLOEXEC) };
         assert!(map.descriptor().is_none());
         match map.back(0, 8192) {
             Ok(()) => {
@@ -445,7 +462,7 @@ mod tests {
             Err(error) => assert_eq!(error.status(), Status::State),
         }
         assert_eq!(os::stat_of(other.as_raw_fd()).unwrap().st_size, 0);
-        let place = map.fd;
+        let place = map.fd.load(Ordering::Relaxed);
         drop(map);
         assert_eq!(os::file_of(place), os::file_of(other.as_raw_fd()));
         // SAFETY: the place holds the test's own duplicate.

@@ -11,6 +11,8 @@ pub mod fork;
 pub mod futex;
 
 #[cfg(not(loom))]
+mod borrowed;
+#[cfg(not(loom))]
 pub mod call;
 #[cfg(not(loom))]
 pub mod cgroup;
@@ -19,7 +21,11 @@ pub mod child;
 #[cfg(not(loom))]
 pub mod cpu;
 #[cfg(not(loom))]
+pub mod descriptors;
+#[cfg(not(loom))]
 pub mod elf;
+#[cfg(not(loom))]
+pub mod environment;
 #[cfg(not(loom))]
 pub mod function;
 #[cfg(not(loom))]
@@ -47,6 +53,8 @@ pub mod random;
 pub mod reap;
 #[cfg(not(loom))]
 pub mod room;
+#[cfg(not(loom))]
+pub mod setting;
 #[cfg(not(loom))]
 pub mod shmfile;
 #[cfg(not(loom))]

@@ -3,7 +3,7 @@
 use super::clock::Deadline;
 use super::os;
 use crate::error::{Error, Result};
-use std::os::fd::RawFd;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a child stands.
@@ -41,7 +41,11 @@ impl PidFd {
         }
         // SAFETY: two numbers; pidfds are always close-on-exec.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-        Ok(PidFd { fd: RawFd::try_from(fd).unwrap_or(NONE), pid, reaped: AtomicBool::new(false) })
+        let fd = RawFd::try_from(fd).ok().filter(|fd| *fd >= 0);
+        // SAFETY: the descriptor was just made and belongs to nobody else.
+        let fd = fd.and_then(|fd| os::above_stdio(unsafe { OwnedFd::from_raw_fd(fd) }).ok());
+        let fd = fd.map_or(NONE, IntoRawFd::into_raw_fd);
+        Ok(PidFd { fd, pid, reaped: AtomicBool::new(false) })
     }
 
     /// The number of the process.

@@ -1,12 +1,16 @@
 //! Starting a program: with a clean set of signals and descriptors, whatever the host has done to its own.
 
+use super::borrowed;
+use super::descriptors;
+use super::environment;
 use super::os;
-use super::signal::{self, AllBlocked, Reset};
+use super::setting::{Failure, Setting};
+use super::signal::{self, Reset};
 use crate::error::{Error, Result};
+use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStringExt;
-use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::OnceLock;
 
 static ARGUMENTS: OnceLock<Vec<CString>> = OnceLock::new();
@@ -43,55 +47,64 @@ pub struct Spawn<'a> {
     pub path: &'a CStr,
     /// Its arguments, its name among them.
     pub arguments: &'a [CString],
-    /// A variable for its environment, which is else this process's: name and value.
-    pub variable: (&'a str, &'a str),
-    /// Descriptors that it gets, beside stdin, stdout and stderr, under the same numbers.
-    pub descriptors: &'a [RawFd],
+    /// How its environment differs from this process's: see [`environment::merged`].
+    pub environment: &'a [&'a CStr],
+    /// What it sets before it begins. It gets no descriptors but the standard three and those that have a place.
+    pub setting: Setting<'a>,
 }
 
-const STACK: usize = 64 << 10;
+/// Why a program does not run.
+#[derive(Debug)]
+pub enum Failed {
+    /// Something could not be set.
+    Setting(Failure),
+    /// Anything else, which the error tells.
+    Other(Error),
+}
 
 /// All that the child needs, made before it: it shares this process's memory, so that it must not allocate.
-struct Plan {
+struct Plan<'a> {
     path: *const c_char,
     arguments: Vec<*const c_char>,
     environment: Vec<*const c_char>,
-    descriptors: Vec<RawFd>,
-    /// Why exec failed; 0 as long as it did not.
-    errno: AtomicI32,
+    setting: Setting<'a>,
+    /// The numbers of the child's descriptors, in ascending order.
+    kept: Vec<RawFd>,
+    /// What went wrong in the child.
+    failed: Cell<Option<Wrong>>,
+}
+
+#[derive(Clone, Copy)]
+enum Wrong {
+    Setting(Failure),
+    Exec(i32),
 }
 
 /// Starts a program and answers its pid. Its signal mask is empty, ignored signals are back to their default, and
-/// every descriptor that was not named is closed. It returns when the program runs; a program that can't be run is
+/// every descriptor that has no place is closed. It returns when the program runs; a program that can't be run is
 /// an error that names it.
-pub fn spawn(what: &Spawn<'_>) -> Result<i32> {
-    let variable = CString::new(format!("{}={}", what.variable.0, what.variable.1))
-        .map_err(|_| Error::invalid("a variable with a NUL byte"))?;
-    let mut descriptors = what.descriptors.to_vec();
-    descriptors.sort_unstable();
-    descriptors.dedup();
-    if let Some(closed) = descriptors.iter().find(|&&fd| fd < 0 || os::file_of(fd).is_none()) {
-        return Err(Error::state(format!("descriptor {closed}, which a child needs, has been closed")));
-    }
+pub fn spawn(what: &Spawn<'_>) -> std::result::Result<i32, Failed> {
+    let mut kept: Vec<RawFd> = what.setting.places.iter().map(|place| place.want).collect();
+    kept.sort_unstable();
     let plan = Plan {
         path: what.path.as_ptr(),
         arguments: ended(what.arguments.iter().map(|argument| argument.as_ptr())),
-        environment: environment_with(&variable, what.variable.0.as_bytes()),
-        descriptors,
-        errno: AtomicI32::new(0),
+        environment: environment::merged(what.environment),
+        setting: what.setting,
+        kept,
+        failed: Cell::new(None),
     };
     let failed = |errno| {
-        Error::from_errno(format_args!("starting the program {}", what.path.to_string_lossy()), errno)
+        let what = format_args!("starting the program {}", what.path.to_string_lossy());
+        Failed::Other(Error::from_errno(what, errno))
     };
-    let pid = start(&plan).map_err(failed)?;
-    match plan.errno.load(Ordering::Relaxed) {
-        0 => Ok(pid),
-        errno => {
-            // SAFETY: the child has ended, or is about to.
-            os::retry(|| unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) });
-            Err(failed(errno))
-        }
-    }
+    let pid = borrowed::run(child, &plan, libc::SIGCHLD).map_err(failed)?;
+    let Some(wrong) = plan.failed.get() else { return Ok(pid) };
+    borrowed::reap(pid);
+    Err(match wrong {
+        Wrong::Setting(failure) => Failed::Setting(failure),
+        Wrong::Exec(errno) => failed(errno),
+    })
 }
 
 /// A list of pointers that ends in NULL.
@@ -99,72 +112,23 @@ fn ended(pointers: impl Iterator<Item = *const c_char>) -> Vec<*const c_char> {
     pointers.chain([std::ptr::null()]).collect()
 }
 
-extern "C" {
-    static environ: *const *const c_char;
-}
-
-/// This process's environment, with one variable added or replaced.
-fn environment_with(variable: &CStr, name: &[u8]) -> Vec<*const c_char> {
-    let mut kept = Vec::new();
-    // SAFETY: `environ` is NULL or a list of C strings that ends in NULL. As with every use of the environment,
-    // the program must not change it at the same time.
-    unsafe {
-        let mut entry = environ;
-        while !entry.is_null() && !(*entry).is_null() {
-            let text = CStr::from_ptr(*entry).to_bytes();
-            if text.strip_prefix(name).and_then(<[u8]>::first) != Some(&b'=') {
-                kept.push(*entry);
-            }
-            entry = entry.add(1);
-        }
-    }
-    ended(kept.into_iter().chain([variable.as_ptr()]))
-}
-
-/// As vfork does, but on a stack of its own: the child borrows this process's memory until it execs or ends, which
-/// costs nothing however large the process is, and runs no fork handlers.
-fn start(plan: &Plan) -> std::result::Result<i32, i32> {
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
-    // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists.
-    let stack = unsafe { libc::mmap(std::ptr::null_mut(), STACK, protection, flags, -1, 0) };
-    if stack == libc::MAP_FAILED {
-        return Err(os::errno());
-    }
-    // A handler of this process's must not run in the child.
-    let blocked = AllBlocked::new();
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: the child runs `child` on a stack that nobody else uses; this thread waits, and with it all that the
-    // plan points at stays alive, until the child has left this memory.
-    let pid =
-        unsafe { libc::clone(child, stack.add(STACK), flags, std::ptr::from_ref(plan).cast_mut().cast()) };
-    let errno = os::errno();
-    drop(blocked);
-    // SAFETY: the child has left the stack.
-    unsafe { libc::munmap(stack, STACK) };
-    if pid < 0 {
-        Err(errno)
-    } else {
-        Ok(pid)
-    }
-}
-
 /// In the child: async-signal-safe calls only, and no unwinding.
 extern "C" fn child(plan: *mut c_void) -> c_int {
-    // SAFETY: `start` passed the plan, which its thread keeps alive.
-    let plan = unsafe { &*plan.cast::<Plan>() };
+    // SAFETY: `spawn` passed the plan, which its thread keeps alive.
+    let plan = unsafe { &*plan.cast::<Plan<'_>>() };
     signal::reset(Reset::All);
-    close_all_but(&plan.descriptors);
-    // SAFETY: the path is a C string and both lists end in NULL; the descriptors are numbers.
-    unsafe {
-        for &fd in &plan.descriptors {
-            libc::fcntl(fd, libc::F_SETFD, 0);
+    match plan.setting.apply() {
+        Err(failure) => plan.failed.set(Some(Wrong::Setting(failure))),
+        Ok(()) => {
+            close_all_but(&plan.kept);
+            signal::unblock_all();
+            // SAFETY: the path is a C string and both lists end in NULL.
+            unsafe { libc::execve(plan.path, plan.arguments.as_ptr(), plan.environment.as_ptr()) };
+            plan.failed.set(Some(Wrong::Exec(os::errno())));
         }
-        signal::unblock_all();
-        libc::execve(plan.path, plan.arguments.as_ptr(), plan.environment.as_ptr());
-        plan.errno.store(os::errno(), Ordering::Relaxed);
-        libc::_exit(127)
     }
+    // SAFETY: ends the child, past everything that is its parent's.
+    unsafe { libc::_exit(127) }
 }
 
 /// Closes all descriptors but the standard three and `kept`, which is sorted.
@@ -174,7 +138,7 @@ fn close_all_but(kept: &[RawFd]) {
         if fd > from {
             close_range(from as u32, fd as u32 - 1);
         }
-        from = from.max(fd + 1);
+        from = from.max(fd.saturating_add(1));
     }
     close_range(from as u32, u32::MAX);
 }
@@ -186,13 +150,9 @@ fn close_range(first: u32, last: u32) {
             return;
         }
         // Refused, as under valgrind and in old sandboxes.
-        let mut limit = libc::rlimit { rlim_cur: 1024, rlim_max: 0 };
-        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit);
-        let end = limit.rlim_cur.min(1 << 16) as u32;
-        for fd in first..=last.min(end) {
-            libc::close(fd as RawFd);
-        }
     }
+    let end = descriptors::limit().min(1 << 16) as u32;
+    (first..=last.min(end)).for_each(|fd| descriptors::close(fd as RawFd));
 }
 
 /// A path as a C string.
@@ -203,14 +163,25 @@ pub fn c_path(path: std::path::PathBuf) -> Result<CString> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::descriptors::Place;
     use crate::sys::elf;
+    use crate::sys::signal::AllBlocked;
     use std::fs::File;
     use std::io::Read;
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+    fn what<'a>(
+        path: &'a CStr,
+        arguments: &'a [CString],
+        environment: &'a [&'a CStr],
+        places: &'a [Place],
+    ) -> Spawn<'a> {
+        Spawn { path, arguments, environment, setting: Setting { places, ..Setting::default() } }
+    }
+
     /// Runs a shell script that writes to its stdout, in the descriptor passed: what it wrote, how it ended, and the
     /// descriptor's number, which not every shell can close.
-    fn run(script: &str, variable: (&str, &str)) -> (String, i32, i32) {
+    fn run(script: &str, variable: &CStr) -> (String, i32, i32) {
         let mut ends = [0; 2];
         // SAFETY: room for two descriptors, which then belong to the test.
         let [read, write] = unsafe {
@@ -220,9 +191,8 @@ mod tests {
         let passed = write.as_raw_fd();
         let script = format!("exec >/dev/fd/{passed}\n{script}");
         let arguments = ["sh", "-c", &script].map(|text| CString::new(text).unwrap());
-        let descriptors = [write.as_raw_fd()];
-        let pid =
-            spawn(&Spawn { path: c"/bin/sh", arguments: &arguments, variable, descriptors: &descriptors });
+        let places = [Place { have: passed, want: passed }];
+        let pid = spawn(&what(c"/bin/sh", &arguments, &[variable], &places));
         drop(write);
         let mut said = String::new();
         File::from(read).read_to_string(&mut said).unwrap();
@@ -235,10 +205,10 @@ mod tests {
     #[test]
     fn the_environment_has_one_more() {
         let path = std::env::var("PATH").unwrap();
-        let (said, status, _) = run("echo \"$MP_TEST_A $PATH\"; exit 3", ("MP_TEST_A", "seven"));
+        let (said, status, _) = run("echo \"$MP_TEST_A $PATH\"; exit 3", c"MP_TEST_A=seven");
         assert_eq!(said, format!("seven {path}\n"));
         assert_eq!(libc::WEXITSTATUS(status), 3);
-        assert_eq!(run("echo \"$HOME\"", ("HOME", "/x")).0, "/x\n");
+        assert_eq!(run("echo \"$HOME\"", c"HOME=/x").0, "/x\n");
     }
 
     #[test]
@@ -246,7 +216,7 @@ mod tests {
         // Two that are not close-on-exec, far apart.
         // SAFETY: descriptors of the test's own.
         let [low, high] = unsafe { [libc::dup(2), libc::fcntl(2, libc::F_DUPFD, 500)] };
-        let (said, _, passed) = run("ls /proc/$$/fd; true", ("A", "b"));
+        let (said, _, passed) = run("ls /proc/$$/fd; true", c"A=b");
         // SAFETY: as above.
         unsafe {
             libc::close(low);
@@ -261,7 +231,7 @@ mod tests {
     fn signals_are_as_in_a_fresh_program() {
         let blocked = AllBlocked::new();
         // Rust programs ignore SIGPIPE from the start; so do the tests.
-        let (said, _, _) = run("grep -E '^Sig(Blk|Ign):' /proc/self/status", ("A", "b"));
+        let (said, _, _) = run("grep -E '^Sig(Blk|Ign):' /proc/self/status", c"A=b");
         drop(blocked);
         let sets: Vec<u64> = said
             .split_whitespace()
@@ -275,30 +245,22 @@ mod tests {
 
     #[test]
     fn a_program_that_cannot_run_is_named_with_the_reason() {
-        let error = spawn(&Spawn {
-            path: c"/no/such/program",
-            arguments: &[c"program".to_owned()],
-            variable: ("A", "b"),
-            descriptors: &[],
-        })
-        .unwrap_err();
+        let Err(Failed::Other(error)) = spawn(&what(c"/no/such/program", &[c"program".to_owned()], &[], &[]))
+        else {
+            panic!("it runs");
+        };
         assert!(error.message().contains("/no/such/program"), "{error}");
         assert!(error.message().contains("os error 2"), "{error}");
-        let error = spawn(&Spawn {
-            path: c"/bin/true",
-            arguments: &[],
-            variable: ("A", "b"),
-            descriptors: &[1_000_000],
-        });
-        assert_eq!(error.unwrap_err().status(), crate::error::Status::State);
+        let places = [Place { have: 1_000_000, want: 3 }];
+        let failed = spawn(&what(c"/bin/true", &[], &[], &places));
+        assert!(matches!(failed, Err(Failed::Setting(Failure { errno: libc::EBADF, .. }))));
     }
 
     #[test]
     fn this_program_runs_again() {
         let path = c_path(elf::program_path().unwrap()).unwrap();
         let arguments = [path.clone(), c"--list".to_owned(), c"no-such-test".to_owned()];
-        let what = Spawn { path: &path, arguments: &arguments, variable: ("A", "b"), descriptors: &[] };
-        let pid = spawn(&what).unwrap();
+        let pid = spawn(&what(&path, &arguments, &[], &[])).unwrap();
         let mut status = -1;
         // SAFETY: the child made here.
         unsafe { libc::waitpid(pid, &mut status, 0) };

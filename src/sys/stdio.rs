@@ -6,16 +6,20 @@ use super::os;
 use super::signal;
 use super::thread;
 use std::ffi::c_void;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Arc;
 
 extern "C" {
+    #[link_name = "stdin"]
+    static STDIN: *mut libc::FILE;
     #[link_name = "stdout"]
     static STDOUT: *mut libc::FILE;
     #[link_name = "stderr"]
     static STDERR: *mut libc::FILE;
     fn ftrylockfile(file: *mut libc::FILE) -> libc::c_int;
     fn funlockfile(file: *mut libc::FILE);
+    fn clearerr(file: *mut libc::FILE);
     fn __fpurge(file: *mut libc::FILE);
     fn __fpending(file: *mut libc::FILE) -> libc::size_t;
 }
@@ -87,6 +91,22 @@ pub fn after_fork_in_child(flushed: &Flushed) {
                     __fpurge(file);
                 }
             });
+        }
+    }
+}
+
+/// In a forked child where this number has another file than in its parent: its standard stream, if it is one's,
+/// forgets what it had read and every error.
+pub fn begin_anew(fd: RawFd) {
+    // SAFETY: the C library sets the three before main.
+    let streams = unsafe { [STDIN, STDOUT, STDERR] };
+    let Some(&stream) = usize::try_from(fd).ok().and_then(|at| streams.get(at)) else { return };
+    if !stream.is_null() {
+        // SAFETY: the stream is valid, and the child has one thread. Nothing is unwritten in it: what the parent had
+        // written was flushed or dropped.
+        unsafe {
+            __fpurge(stream);
+            clearerr(stream);
         }
     }
 }

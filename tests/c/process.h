@@ -23,6 +23,18 @@ static inline mp_process *make(mp_fn fn, const mp_slice *args, size_t nargs, int
     return process;
 }
 
+/* A process with one argument and options, of which the last things are set here. */
+static inline mp_process *make_with(mp_fn fn, const void *arg, size_t len, int32_t method,
+                                    const mp_process_options *options) {
+    mp_process_options all = *options;
+    mp_slice slice = {arg, len};
+    mp_process *process = NULL;
+    all.start_method = method;
+    CHECK_OK(mp_process_new(fn, &slice, 1, &all, &process));
+    CHECK(process != NULL);
+    return process;
+}
+
 static inline mp_process *start(mp_fn fn, const void *arg, size_t len, int32_t method, bool daemon) {
     mp_slice slice = {arg, len};
     mp_process *process = make(fn, &slice, 1, method, daemon, NULL);
@@ -46,6 +58,13 @@ static inline int32_t finish(mp_process *process) {
 
 static inline int32_t run(mp_fn fn, const void *arg, size_t len, int32_t method) {
     return finish(start(fn, arg, len, method, false));
+}
+
+static inline int32_t run_with(mp_fn fn, const void *arg, size_t len, int32_t method,
+                               const mp_process_options *options) {
+    mp_process *process = make_with(fn, arg, len, method, options);
+    CHECK_OK(mp_process_start(process));
+    return finish(process);
 }
 
 /* Answers its argument. */

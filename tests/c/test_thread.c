@@ -83,7 +83,7 @@ static int32_t join_itself(mp_call *call) {
 
 static void nobody_waits_for_itself(void) {
     gate at = gate_new();
-    at.process = start_with(join_itself, &at, false);
+    at.process = start_thread_with(join_itself, &at, false);
     CHECK_OK(mp_event_set(at.go));
     CHECK_EQ(3, finish(at.process));
     gate_free(&at);
@@ -101,7 +101,7 @@ static void several_may_join(void) {
     pthread_t threads[4];
     gate at = gate_new();
     at.answer = 4;
-    mp_process *process = start_with(wait_at_gate, &at, false);
+    mp_process *process = start_thread_with(wait_at_gate, &at, false);
     for (int i = 0; i < 4; i++)
         CHECK_EQ(0, pthread_create(&threads[i], NULL, join_it, process));
     check_sleep(CHECK_SECOND / 50);
@@ -125,7 +125,7 @@ static void *join_until_cancelled(void *what) {
 
 static void a_join_is_cancelled(void) {
     gate at = gate_new();
-    cancelled what = {start_with(wait_at_gate, &at, false), NULL};
+    cancelled what = {start_thread_with(wait_at_gate, &at, false), NULL};
     pthread_t thread;
     CHECK_OK(mp_cancel_new(&what.cancel));
     CHECK_EQ(0, pthread_create(&thread, NULL, join_until_cancelled, &what));
@@ -140,7 +140,7 @@ static void a_join_is_cancelled(void) {
 static void ends_are_seen_by_others(void) {
     gate at = gate_new(), other = gate_new();
     int32_t fd = -1;
-    mp_process *process = start_with(wait_at_gate, &at, false), *second = start_with(wait_at_gate, &other, false);
+    mp_process *process = start_thread_with(wait_at_gate, &at, false), *second = start_thread_with(wait_at_gate, &other, false);
     mp_waitable items[] = {{.kind = MP_WAIT_PROCESS, .handle = process}, {.kind = MP_WAIT_PROCESS, .handle = second}};
     CHECK_OK(mp_process_sentinel(process, &fd));
     CHECK(!polls(fd, 0));
@@ -166,7 +166,7 @@ static void handles_may_go_first(void) {
     static gate gates[20];
     for (int i = 0; i < 20; i++) {
         gates[i] = gate_new();
-        mp_process *process = start_with(wait_at_gate, &gates[i], i % 2);
+        mp_process *process = start_thread_with(wait_at_gate, &gates[i], i % 2);
         CHECK_OK(mp_event_wait(gates[i].begun, MP_FOREVER));
         mp_process_free(process);
     }
@@ -191,7 +191,7 @@ static int32_t use_thread_local(mp_call *call) {
 static void nothing_runs_after_a_join(void) {
     pthread_key_t key;
     CHECK_EQ(0, pthread_key_create(&key, destroy_slowly));
-    mp_process *process = start_with(use_thread_local, &key, false);
+    mp_process *process = start_thread_with(use_thread_local, &key, false);
     CHECK_OK(mp_process_join(process, MP_FOREVER));
     CHECK(destroyed);
     mp_process_free(process);
@@ -220,7 +220,7 @@ static int32_t look_around(mp_call *call) {
 }
 
 /* Its own first child is a thread too. */
-static int32_t look_from_a_twin(mp_call *call) { return run_with(look_around, pointed(call)); }
+static int32_t look_from_a_twin(mp_call *call) { return run_thread(look_around, pointed(call)); }
 
 static void check_names(mp_fn fn, const char *format) {
     char expected[64];
@@ -252,7 +252,7 @@ static void signals_are_the_starters(void) {
             sigaddset(&set, SIGUSR2);
         sigaddset(&set, SIGUSR1);
         CHECK_EQ(0, pthread_sigmask(SIG_SETMASK, &set, &before));
-        CHECK_EQ(0, run_with(look_around, &seen));
+        CHECK_EQ(0, run_thread(look_around, &seen));
         for (int number = 1; number < SIGRTMIN; number++)
             if (number != SIGKILL && number != SIGSTOP)
                 CHECK_EQ(sigismember(&set, number), sigismember(&seen.mask, number));
@@ -298,7 +298,7 @@ static void objects_are_shared(void) {
     CHECK_OK(mp_queue_new(NULL, &o.queue));
     CHECK_OK(mp_rlock_acquire(o.rlock, 0));
     for (int i = 0; i < THREADS; i++)
-        processes[i] = start_with(count_up, &o, false);
+        processes[i] = start_thread_with(count_up, &o, false);
     for (int i = 0; i < THREADS * ROUNDS; i++) {
         mp_buffer *buffer = NULL;
         CHECK_OK(mp_queue_get(o.queue, MP_FOREVER, &buffer));
@@ -311,7 +311,7 @@ static void objects_are_shared(void) {
     CHECK_EQ(THREADS * ROUNDS, o.counter);
     CHECK_OK(mp_rlock_release(o.rlock));
     /* What it holds is this process's, which lives. */
-    CHECK_EQ(0, run_with(keep_the_lock, &o));
+    CHECK_EQ(0, run_thread(keep_the_lock, &o));
     CHECK_STATUS(MP_ERR_TIMEOUT, mp_lock_acquire(o.lock, 0));
     CHECK_OK(mp_lock_release(o.lock));
     mp_lock_free(o.lock);

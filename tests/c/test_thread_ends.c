@@ -28,7 +28,7 @@ static void others_are_awaited_at_exit(void) {
         gate at = gate_new();
         mp_process_free(start(linger, NULL, 0, TWIN, false));
         start(linger, NULL, 0, TWIN, false);
-        mp_process *daemon = start_with(wait_at_gate, &at, true);
+        mp_process *daemon = start_thread_with(wait_at_gate, &at, true);
         CHECK_OK(mp_event_wait(at.begun, MP_FOREVER));
         mp_process_free(daemon);
         exit(3);
@@ -77,12 +77,12 @@ static void exit_ends_the_program(void) {
     if (parent == 0) {
         gate at = gate_new();
         int32_t five = 5;
-        start_with(wait_at_gate, &at, false);
+        start_thread_with(wait_at_gate, &at, false);
         CHECK_OK(mp_event_wait(at.begun, MP_FOREVER));
         mp_slice arg = {&five, sizeof five};
         mp_process *last = make(call_exit, &arg, 1, TWIN, false, NULL);
         CHECK_OK(mp_process_start(last));
-        start_with(join_pointed, last, false);
+        start_thread_with(join_pointed, last, false);
         CHECK_OK(mp_process_join(last, MP_FOREVER));
         for (;;)
             pause();
@@ -127,7 +127,7 @@ static void a_forked_child_has_no_thread(void) {
     char text[100];
     int32_t number, nine = 9;
     bool alive;
-    mp_process *process = start_with(wait_at_gate, &at, false);
+    mp_process *process = start_thread_with(wait_at_gate, &at, false);
     CHECK_OK(mp_event_wait(at.begun, MP_FOREVER));
     pid_t child = fork();
     if (child == 0) {

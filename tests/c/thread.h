@@ -33,11 +33,11 @@ static inline void *pointed(mp_call *call) {
     return pointer;
 }
 
-static inline mp_process *start_with(mp_fn fn, void *pointer, bool daemon) {
+static inline mp_process *start_thread_with(mp_fn fn, void *pointer, bool daemon) {
     return start(fn, &pointer, sizeof pointer, TWIN, daemon);
 }
 
-static inline int32_t run_with(mp_fn fn, void *pointer) { return finish(start_with(fn, pointer, false)); }
+static inline int32_t run_thread(mp_fn fn, void *pointer) { return finish(start_thread_with(fn, pointer, false)); }
 
 static inline int32_t wait_at_gate(mp_call *call) {
     gate *at = pointed(call);

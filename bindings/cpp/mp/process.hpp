@@ -7,18 +7,90 @@
 #include "runtime.hpp"
 #include "target.hpp"
 
+#include <cstdint>
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace mp {
 
-/// How to make a process.
+/// No limit, for `resource_limit`.
+inline constexpr std::uint64_t no_limit = MP_NO_LIMIT;
+
+/// For `process_options::fds`: /dev/null, and no file at all.
+inline constexpr int null_fd = MP_FD_NULL;
+inline constexpr int closed_fd = MP_FD_CLOSED;
+
+/// A limit as for setrlimit.
+struct resource_limit {
+    int resource; ///< RLIMIT_NOFILE or another.
+    std::uint64_t soft;
+    std::uint64_t hard;
+};
+
+/// How to make a process. Where nothing is said it begins as this one is; what can't be had fails its start. See
+/// `mp_process_options`.
 struct process_options {
     std::string name;    ///< Empty: "Process-1" and so on.
     bool daemon = false; ///< Ends with its parent; a thread is just not waited for.
     start_method method = start_method::automatic;
+    /// Variables that differ from this process's: with a value they are set, without one removed.
+    std::map<std::string, std::optional<std::string>> env;
+    std::string cwd;                     ///< Its working directory; empty: this process's.
+    int nice = 0;                        ///< Added to its nice value.
+    std::vector<int> cpus;               ///< The CPUs that it may run on; empty: those of this process.
+    std::vector<resource_limit> rlimits; ///< Its limits.
+    /// Its descriptors by their numbers in the child, 0 to 2 among them: which of this process's, or `null_fd`, or
+    /// `closed_fd`. They are looked up at the start, and stay the caller's.
+    std::map<int, int> fds;
 };
+
+namespace detail {
+
+/// The options for C, which point into this.
+class c_process_options {
+  public:
+    explicit c_process_options(const process_options &from) : cpus_(from.cpus.begin(), from.cpus.end()) {
+        for (const auto &[name, value] : from.env)
+            texts_.push_back(value ? name + "=" + *value : name);
+        for (const std::string &text : texts_)
+            env_.push_back(text.c_str());
+        for (const resource_limit &limit : from.rlimits)
+            rlimits_.push_back({limit.resource, limit.soft, limit.hard});
+        for (const auto &[as, fd] : from.fds)
+            fds_.push_back({fd, as});
+        mp_process_options_init(&options_);
+        options_.name = from.name.empty() ? nullptr : from.name.c_str();
+        options_.daemon = from.daemon;
+        options_.start_method = static_cast<std::int32_t>(from.method);
+        options_.env = env_.data();
+        options_.nenv = env_.size();
+        options_.cwd = from.cwd.empty() ? nullptr : from.cwd.c_str();
+        options_.nice = from.nice;
+        options_.cpus = cpus_.data();
+        options_.ncpus = cpus_.size();
+        options_.rlimits = rlimits_.data();
+        options_.nrlimits = rlimits_.size();
+        options_.fds = fds_.data();
+        options_.nfds = fds_.size();
+    }
+    c_process_options(const c_process_options &) = delete;
+    c_process_options &operator=(const c_process_options &) = delete;
+
+    [[nodiscard]] const mp_process_options *get() const noexcept { return &options_; }
+
+  private:
+    mp_process_options options_;
+    std::vector<std::string> texts_;
+    std::vector<const char *> env_;
+    std::vector<std::int32_t> cpus_;
+    std::vector<mp_rlimit> rlimits_;
+    std::vector<mp_fd_map> fds_;
+};
+
+} // namespace detail
 
 /// A process that runs one function. Destroying it while it runs does not end it: it is joined at exit, unless it is a
 /// daemon.
@@ -106,14 +178,9 @@ class process : public detail::owner<mp_process, mp_process_free> {
 
   private:
     static mp_process *create(mp_fn fn, const detail::slices &args, const process_options &options) {
-        mp_process_options o;
-        mp_process_options_init(&o);
-        if (!options.name.empty())
-            o.name = options.name.c_str();
-        o.daemon = options.daemon;
-        o.start_method = static_cast<std::int32_t>(options.method);
+        const detail::c_process_options o(options);
         return detail::make<mp_process>(
-            [&](mp_process **out) { return mp_process_new(fn, args.data(), args.size(), &o, out); });
+            [&](mp_process **out) { return mp_process_new(fn, args.data(), args.size(), o.get(), out); });
     }
 };
 

@@ -6,17 +6,102 @@ import "C"
 
 import "unsafe"
 
-// ProcessNew is mp_process_new, for the function that the arguments name. An empty name is the library's choice.
-func ProcessNew(args [][]byte, name string, daemon bool, start int32) (*Process, Ret) {
+// Limit is an mp_rlimit.
+type Limit struct {
+	Resource   int32
+	Soft, Hard uint64
+}
+
+// Descriptor is an mp_fd_map.
+type Descriptor struct{ FD, As int32 }
+
+// ProcessOptions are the fields of mp_process_options. An empty Name or Dir is NULL.
+type ProcessOptions struct {
+	Name   string
+	Daemon bool
+	Start  int32
+	Env    []string
+	Dir    string
+	Nice   int32
+	CPUs   []int32
+	Limits []Limit
+	Files  []Descriptor
+}
+
+// FDNull is a Descriptor's FD for /dev/null, and NoLimit a Limit's.
+const (
+	FDNull  = int32(C.MP_FD_NULL)
+	NoLimit = uint64(C.MP_NO_LIMIT)
+)
+
+// ChildVariable is the environment variable that only a child finds, until its mp_main_init.
+const ChildVariable = "MP_CHILD"
+
+// ProcessNew is mp_process_new, for the function that the arguments name.
+func ProcessNew(args [][]byte, o ProcessOptions) (*Process, Ret) {
 	in := newSlices(nil, args)
 	defer in.free()
-	var text *C.char
-	if name != "" {
-		text = C.CString(name)
-		defer C.free(unsafe.Pointer(text))
+	var m memory
+	defer m.free()
+	var c C.mp_process_options
+	C.mp_process_options_init(&c)
+	c.name, c.cwd = m.text(o.Name), m.text(o.Dir)
+	c.daemon, c.start_method, c.nice = C.bool(o.Daemon), C.int32_t(o.Start), C.int32_t(o.Nice)
+	env := array[*C.char](&m, len(o.Env))
+	for i, entry := range o.Env {
+		env[i] = m.textOrEmpty(entry)
 	}
-	r := C.cmp_process_new(in.first, in.n, text, C.bool(daemon), C.int32_t(start))
+	cpus := array[C.int32_t](&m, len(o.CPUs))
+	for i, cpu := range o.CPUs {
+		cpus[i] = C.int32_t(cpu)
+	}
+	limits := array[C.mp_rlimit](&m, len(o.Limits))
+	for i, l := range o.Limits {
+		limits[i] = C.mp_rlimit{resource: C.int32_t(l.Resource), soft: C.uint64_t(l.Soft), hard: C.uint64_t(l.Hard)}
+	}
+	fds := array[C.mp_fd_map](&m, len(o.Files))
+	for i, f := range o.Files {
+		fds[i] = C.mp_fd_map{fd: C.int32_t(f.FD), as: C.int32_t(f.As)}
+	}
+	c.env, c.nenv = unsafe.SliceData(env), C.size_t(len(env))
+	c.cpus, c.ncpus = unsafe.SliceData(cpus), C.size_t(len(cpus))
+	c.rlimits, c.nrlimits = unsafe.SliceData(limits), C.size_t(len(limits))
+	c.fds, c.nfds = unsafe.SliceData(fds), C.size_t(len(fds))
+	r := C.cmp_process_new(in.first, in.n, &c)
 	return (*Process)(r.ptr), take(r)
+}
+
+// memory is what C is to read in one call.
+type memory []unsafe.Pointer
+
+func (m *memory) free() {
+	for _, p := range *m {
+		C.free(p)
+	}
+}
+
+func (m *memory) text(s string) *C.char {
+	if s == "" {
+		return nil
+	}
+	return m.textOrEmpty(s)
+}
+
+func (m *memory) textOrEmpty(s string) *C.char {
+	text := C.CString(s)
+	*m = append(*m, unsafe.Pointer(text))
+	return text
+}
+
+// array is room for n values, zero, in C's memory.
+func array[T any](m *memory, n int) []T {
+	if n == 0 {
+		return nil
+	}
+	var one T
+	p := C.calloc(C.size_t(n), C.size_t(unsafe.Sizeof(one)))
+	*m = append(*m, p)
+	return unsafe.Slice((*T)(p), n)
 }
 
 // Start is mp_process_start.

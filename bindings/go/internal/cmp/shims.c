@@ -384,14 +384,9 @@ cmp_ret cmp_arena_unlink(const char *name) { return answer(mp_arena_unlink(name)
 
 // Process.
 
-cmp_ret cmp_process_new(const mp_slice *args, size_t nargs, const char *name, bool daemon, int32_t start) {
-    mp_process_options o;
-    mp_process_options_init(&o);
-    o.name = name;
-    o.daemon = daemon;
-    o.start_method = start;
+cmp_ret cmp_process_new(const mp_slice *args, size_t nargs, const mp_process_options *o) {
     mp_process *out = NULL;
-    mp_status s = mp_process_new(trampoline, args, nargs, &o, &out);
+    mp_status s = mp_process_new(trampoline, args, nargs, o, &out);
     return answer_ptr(s, out);
 }
 

@@ -167,7 +167,7 @@ cmp_ret cmp_arena_event(mp_arena *a, const char *name);
 cmp_ret cmp_arena_remove(mp_arena *a, const char *name);
 cmp_ret cmp_arena_unlink(const char *name);
 
-cmp_ret cmp_process_new(const mp_slice *args, size_t nargs, const char *name, bool daemon, int32_t start);
+cmp_ret cmp_process_new(const mp_slice *args, size_t nargs, const mp_process_options *o);
 cmp_ret cmp_process_start(mp_process *p);
 cmp_ret cmp_process_join(mp_process *p, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_process_terminate(mp_process *p);
