@@ -34,6 +34,8 @@ pub(crate) const SERVER: u32 = 3;
 
 /// So many servers in a row that end before they are ready are enough.
 const HOPELESS: u32 = 3;
+/// So many servers are asked for one child: whoever kills them all means it.
+const TRIES: u32 = 50;
 /// How often who waits for the server looks whether there still is one, in nanoseconds.
 const LOOK: i64 = 20_000_000;
 /// So long a server that was sent SIGKILL is waited for, in nanoseconds.
@@ -181,7 +183,7 @@ pub fn fork(
     let letter = Bootstrap::write(&letter)?;
     let passed = conditions.to_pass();
     let mut stillborn = 0;
-    while stillborn < HOPELESS {
+    for _ in 0..TRIES {
         let server = server()?;
         if let Some((pid, owner)) = server.ask(&letter, options.die_with_parent, &passed)? {
             fault!("process.served:started");
@@ -194,8 +196,11 @@ pub fn fork(
         if stood & FAILED != 0 {
             return Err(warm_up_failed(stood));
         }
+        if stillborn == HOPELESS {
+            return Err(Error::state("the fork server ends as soon as it is started"));
+        }
     }
-    Err(Error::state("the fork server ends as soon as it is started"))
+    Err(Error::state(format!("{TRIES} fork servers in a row have ended before they had forked this child")))
 }
 
 /// Starts the server, which first calls a function, and waits until that has returned.

@@ -1,31 +1,7 @@
 /*
  * Processes killed at each point of a start and of an end: whoever is left sees it, and nobody stays behind.
  */
-#include "process.h"
-
-/* Runs `body` in a process where the fault is armed, which its spawned children inherit. The pipe ends only when all
- * of them have gone. Answers how the process ended. */
-static int with_fault(const char *fault, int argc, char **argv, void (*body)(void)) {
-    int ends[2];
-    char byte;
-    CHECK_EQ(0, pipe(ends));
-    CHECK_EQ(0, setenv("MP_FAULT", fault, 1));
-    pid_t host = fork();
-    if (host == 0) {
-        close(ends[0]);
-        dup2(ends[1], STDOUT_FILENO);
-        close(ends[1]);
-        CHECK_OK(mp_main_init(argc, argv));
-        body();
-        _exit(0);
-    }
-    CHECK_EQ(0, unsetenv("MP_FAULT"));
-    close(ends[1]);
-    int end = check_wait(host);
-    CHECK_EQ(0, read(ends[0], &byte, 1));
-    close(ends[0]);
-    return end;
-}
+#include "fault.h"
 
 static void child_is_killed(int32_t method) {
     int32_t five = 5;
