@@ -25,6 +25,7 @@ pub(super) struct Plan<'a> {
 
 impl Plan<'_> {
     /// In a forked child: the exit code.
+    #[link_section = "mp_fork"]
     fn run_forked(&self) -> i32 {
         if let Err(error) = self.conditions.apply() {
             log::say(log::ERROR, &format!("{} could not begin: {error}", identity::current_name()));

@@ -74,6 +74,7 @@ extern "C" fn child() {
     }
 }
 
+#[link_section = "mp_fork"]
 fn release() {
     forkserver::STATE.release_after_fork();
     thread::STATE.release_after_fork();

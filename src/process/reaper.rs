@@ -122,6 +122,7 @@ impl State {
 #[link_section = "mp_fork_data"]
 pub(super) static STATE: LocalLock<State> = LocalLock::new(State::new(0));
 /// Rises when a child has been buried and its callback has returned.
+#[link_section = "mp_fork_data"]
 static BURIED: Futex = Futex::new(0);
 
 std::thread_local! {

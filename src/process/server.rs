@@ -129,7 +129,7 @@ impl Server {
     fn warm_up(&self, recipe: &[u8]) -> i32 {
         let code = super::recipe::run_spawned(recipe);
         // Else every child would write it again.
-        stdio::flush_at_end();
+        let _ = stdio::flush_before_fork(thread::is_only_one());
         if let Some(threads @ 2..) = thread::host_threads() {
             let text = format!(
                 "the fork server's warm-up function has left {threads} threads: whatever they have locked when a child \

@@ -28,6 +28,7 @@ impl Held {
         os::file_of(self.fd) == Some(self.file)
     }
 
+    #[link_section = "mp_fork"]
     fn close(self) {
         if self.is_ours() {
             // SAFETY: the descriptor is the one that was opened here.
@@ -124,8 +125,10 @@ extern "C" fn in_child() {
         Expected::Parent => (read, [watched, None]),
         Expected::Grandparent => (watched, [read, None]),
     };
-    let dropped = [life.write.take(), life.inherited.take()].into_iter().chain(unwanted);
-    dropped.flatten().for_each(Held::close);
+    let dropped = [life.write.take(), life.inherited.take(), unwanted[0], unwanted[1]];
+    for held in dropped.into_iter().flatten() {
+        held.close();
+    }
     life.inherited = kept;
     LIFE.release_after_fork();
 }

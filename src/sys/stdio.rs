@@ -8,7 +8,7 @@ use super::thread;
 use std::ffi::c_void;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 extern "C" {
     #[link_name = "stdin"]
@@ -59,12 +59,15 @@ pub struct Flushed {
 /// Before a fork: flushes stdout and stderr, unless another thread is inside them, and all streams where the
 /// host has one thread (`alone`): beside a thread that waits in getchar, flushing all would wait too. Keeps errno.
 pub fn flush_before_fork(alone: bool) -> Flushed {
+    if KNOWN.get().is_none() {
+        let _ = Streams::find().map(|streams| KNOWN.set(streams));
+    }
     let flush = || {
         if alone {
             flush_all();
             return Flushed { everything: true, standard: [true; 2], streams: None };
         }
-        Flushed { everything: false, standard: standard().map(flush_if_free), streams: Streams::find() }
+        Flushed { everything: false, standard: standard().map(flush_if_free), streams: KNOWN.get().copied() }
     };
     os::keep_errno(|| signal::without_sigpipe(flush))
 }
@@ -120,8 +123,18 @@ struct Streams {
     unlock: unsafe extern "C" fn(),
 }
 
+// SAFETY: the address of a variable of libc's, which is read only where the contracts of `each` and of the list's lock
+// hold, and two functions.
+unsafe impl Send for Streams {}
+// SAFETY: as above.
+unsafe impl Sync for Streams {}
+
 /// The link to the next stream stands after an int and twelve pointers.
 const CHAIN: usize = 13;
+/// Where what is to be written begins: after an int and three pointers.
+const WRITE: usize = 4;
+/// The orientation, counted in ints.
+const MODE: usize = 48;
 
 impl Streams {
     fn find() -> Option<Streams> {
@@ -138,6 +151,28 @@ impl Streams {
         let [lock, unlock] =
             unsafe { [lock, unlock].map(|f| std::mem::transmute::<*mut c_void, unsafe extern "C" fn()>(f)) };
         Some(Streams { first: first.cast_const().cast(), lock, unlock })
+    }
+
+    /// Whether no stream has anything to write.
+    ///
+    /// # Safety
+    /// As for `each`.
+    #[link_section = "mp_fork"]
+    unsafe fn is_all_written(&self) -> bool {
+        // SAFETY: as in `each`. After the int and three pointers for reading stand where what is to be written begins,
+        // and where it ends; the int for the orientation is negative or zero for streams of bytes.
+        unsafe {
+            let mut file = *self.first;
+            while !file.is_null() {
+                let words = file.cast::<usize>();
+                let (begin, end) = (*words.add(WRITE), *words.add(WRITE + 1));
+                if end > begin || *file.cast::<i32>().add(MODE) > 0 {
+                    return false;
+                }
+                file = *file.cast::<*mut libc::FILE>().add(CHAIN);
+            }
+        }
+        true
     }
 
     /// Calls `see` with each stream.
@@ -168,14 +203,28 @@ impl Streams {
     }
 }
 
+/// Whether no stream has anything that is not written yet, where that can be seen: which spares a fresh child the pages
+/// that a flush takes. Only in a process with one thread.
+#[link_section = "mp_fork"]
+fn is_all_written() -> bool {
+    // SAFETY: the list is `Streams::find`'s; there is one thread.
+    KNOWN.get().is_some_and(|streams| unsafe { streams.is_all_written() })
+}
+
+/// The list of streams, if it was looked up before: by the parent.
+static KNOWN: OnceLock<Streams> = OnceLock::new();
+
 const AT_END: i64 = 1_000_000_000;
 
 /// At the end of a forked child, before `_exit`: flushes all streams. Where the user left threads behind, one of
 /// them may sit in a stream for ever; such a stream is left out, and what can't be flushed in a second given up.
 #[link_section = "mp_fork"]
 pub fn flush_at_end() {
-    if thread::host_threads() == Some(1) {
-        return signal::without_sigpipe(flush_all);
+    if thread::is_only_one() {
+        if !is_all_written() {
+            signal::without_sigpipe(flush_all);
+        }
+        return;
     }
     signal::without_sigpipe(|| {
         let _ = standard().map(flush_if_free);
@@ -252,6 +301,29 @@ mod tests {
             libc::waitpid(child, &mut status, 0);
             assert_eq!(status, 0);
         }
+    }
+
+    #[test]
+    fn what_is_not_written_is_seen() {
+        let ended = alone("sys::stdio::tests::what_is_not_written_is_seen", || {
+            let _ = flush_before_fork(true);
+            let file = TestFile::new();
+            assert!(KNOWN.get().is_some() && is_all_written());
+            file.put(c"x");
+            assert!(!is_all_written());
+            flush_all();
+            assert!(is_all_written());
+            // A wide stream may have something to write elsewhere.
+            let wide = TestFile::new();
+            // SAFETY: the stream is open.
+            unsafe { fwide(wide.0, 1) };
+            assert!(!is_all_written());
+        });
+        assert!(ended.success());
+    }
+
+    extern "C" {
+        fn fwide(file: *mut libc::FILE, mode: libc::c_int) -> libc::c_int;
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Threads. The library's own block all signals and are counted, so that they can be told from the host's; those that
 //! run the user's functions are like the host's.
 
-use super::os::SmallText;
+use super::os::{self, SmallText};
 use super::procfs;
 use super::signal::AllBlocked;
 use crate::error::{Error, Result};
@@ -93,6 +93,19 @@ pub fn host_threads() -> Option<u32> {
         }
     }
     Some(host.max(1) as u32)
+}
+
+/// Whether this process has one thread. By a system call that would change nothing: to ask /proc, a fresh child has to
+/// fault in more pages.
+#[link_section = "mp_fork"]
+pub fn is_only_one() -> bool {
+    // SAFETY: a process with one thread shares its thread group with nobody, so that there is nothing to unshare; any
+    // other is refused.
+    if unsafe { libc::syscall(libc::SYS_unshare, libc::CLONE_THREAD) } == 0 {
+        return true;
+    }
+    // Some sandboxes refuse the call as such.
+    os::errno() != libc::EINVAL && host_threads() == Some(1)
 }
 
 /// A thread that can be joined. Dropping it does nothing: after a fork the thread does not exist.
