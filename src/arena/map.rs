@@ -35,7 +35,8 @@ pub(crate) struct Tables {
 pub struct Arena {
     map: SharedMap,
     regions: Regions,
-    file: Option<(u64, u64)>,
+    /// See [`Arena::file`]: whether it was looked up, the device and the inode.
+    file: (AtomicU32, AtomicU64, AtomicU64),
     /// On a page that fork wipes: this process's owner bits.
     me: &'static AtomicU32,
     pub(crate) tables: LocalLock<Tables>,
@@ -133,8 +134,7 @@ impl Arena {
             Tables { free: Vec::new(), next: 0, last_slab: [0; CLASSES], permits: Default::default() };
         Ok(Arena {
             regions: Regions::of(map.len() as u64),
-            // Fstat may answer another device, by which all others would seem to have exec'ed.
-            file: procfs::mapping_at(map.base()),
+            file: Default::default(),
             map,
             me,
             tables: LocalLock::new(tables),
@@ -253,15 +253,29 @@ impl Arena {
     }
 
     /// The device and inode of the arena's file as memory maps show them, if this process could read its own.
+    /// It is looked up when it is first needed: most children never do.
     pub fn file(&self) -> Option<(u64, u64)> {
-        self.file
+        const FOUND: u32 = 1;
+        const UNKNOWN: u32 = 2;
+        let (state, device, inode) = &self.file;
+        if state.load(Ordering::Acquire) == 0 {
+            // Not by fstat: that may answer another device, by which all others would seem to have exec'ed. Two threads
+            // find the same.
+            let found = procfs::mapping_at(self.map.base());
+            let (d, i) = found.unwrap_or_default();
+            device.store(d, Ordering::Relaxed);
+            inode.store(i, Ordering::Relaxed);
+            state.store(if found.is_some() { FOUND } else { UNKNOWN }, Ordering::Release);
+        }
+        let found = state.load(Ordering::Acquire) == FOUND;
+        found.then(|| (device.load(Ordering::Relaxed), inode.load(Ordering::Relaxed)))
     }
 
     /// Whether this process is known to have the arena's file mapped nowhere else.
     pub(super) fn is_mapped_once(&self) -> bool {
         let from = self.map.base() as u64;
         let own = from..from + self.capacity();
-        self.file.is_some_and(|file| procfs::is_mapped_outside(file, own) == Some(false))
+        self.file().is_some_and(|file| procfs::is_mapped_outside(file, own) == Some(false))
     }
 
     /// The arena's descriptor, if the host has not closed it.

@@ -6,6 +6,7 @@ use std::ffi::{c_int, c_void, CStr, CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What tells a file from others, and from other versions of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,11 +178,19 @@ pub fn loaded_count() -> u64 {
 /// instead (`ld.so program`); the link itself when the file has been deleted or replaced.
 pub fn program_path() -> Result<PathBuf> {
     const LINK: &str = "/proc/self/exe";
+    // Whether the link names what is mapped here, which never changes: to see it takes a look at all that is.
+    static NAMED: AtomicBool = AtomicBool::new(false);
     let named = std::fs::read_link(LINK).ok();
-    let start = find_object(|object| Some(object.first_byte())).flatten();
-    let path = match (named, start.and_then(mapped_path)) {
-        (Some(named), Some(mapped)) if named != mapped => Some(mapped),
-        (named, mapped) => named.or(mapped),
+    let path = if NAMED.load(Ordering::Relaxed) && named.is_some() {
+        named
+    } else {
+        let start = find_object(|object| Some(object.first_byte())).flatten();
+        let mapped = start.and_then(mapped_path);
+        NAMED.store(named.is_some() && named == mapped, Ordering::Relaxed);
+        match (named, mapped) {
+            (Some(named), Some(mapped)) if named != mapped => Some(mapped),
+            (named, mapped) => named.or(mapped),
+        }
     };
     match path {
         Some(path) if path.exists() => Ok(path),
