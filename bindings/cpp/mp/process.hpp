@@ -92,6 +92,23 @@ class c_process_options {
 
 } // namespace detail
 
+/// Starts this process's fork server, which first calls `warm_up`: what that loads and computes is in the memory of all
+/// its children. See `mp_forkserver_start`.
+inline void forkserver_start(mp_fn warm_up, std::initializer_list<bytes> args = {}) {
+    const detail::slices slices = detail::to_slices<void>(args);
+    detail::check(mp_forkserver_start(warm_up, slices.data(), slices.size()));
+}
+
+/// The same with a C++ function: `mp::forkserver_start<&load>("model.bin")`. An exception fails the start.
+template <auto Fn, class... Args>
+void forkserver_start(const Args &...args) {
+    const detail::slices slices = detail::arguments<Fn>(args...);
+    detail::check(mp_forkserver_start(target<Fn>, slices.data(), slices.size()));
+}
+
+/// Ends the fork server; its children go on.
+inline void forkserver_stop() { detail::check(mp_forkserver_stop()); }
+
 /// A process that runs one function. Destroying it while it runs does not end it: it is joined at exit, unless it is a
 /// daemon.
 class process : public detail::owner<mp_process, mp_process_free> {

@@ -8,8 +8,8 @@
 
 namespace mp {
 
-/// How a process comes to be. `automatic` is the program's default, set with `set_start_method`; `thread` makes a
-/// thread of this process: see `MP_START_THREAD`.
+/// How a process comes to be. `automatic` is the program's default, set with `set_start_method`; `forkserver`
+/// forks a clean server process, see `forkserver_start`; `thread` makes a thread of this process.
 enum class start_method : std::int32_t {
     automatic = MP_START_DEFAULT,
     fork = MP_START_FORK,
@@ -18,7 +18,8 @@ enum class start_method : std::int32_t {
     thread = MP_START_THREAD,
 };
 
-/// First in `main`. In a spawned child it runs what the child was started for and does not return.
+/// First in `main`. In a spawned child, and in the fork server, it runs what the child was started for and does not
+/// return.
 inline void main_init(int argc, char **argv) { detail::check(mp_main_init(argc, argv)); }
 
 inline void set_start_method(start_method m) { detail::check(mp_set_start_method(static_cast<std::int32_t>(m))); }

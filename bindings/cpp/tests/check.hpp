@@ -54,7 +54,8 @@ inline void begin(int argc, char **argv) {
 }
 
 inline const char *name_of(mp::start_method m) {
-    return m == mp::start_method::fork ? "fork" : m == mp::start_method::spawn ? "spawn" : "thread";
+    static const char *const names[] = {"automatic", "fork", "forkserver", "spawn", "thread"};
+    return names[static_cast<int>(m)];
 }
 
 template <class Test>
@@ -69,13 +70,14 @@ void each_of(std::initializer_list<mp::start_method> methods, const char *name, 
 /// Runs a test under every start method that makes a process.
 template <class Test>
 void each_start(const char *name, Test &&test) {
-    each_of({mp::start_method::fork, mp::start_method::spawn}, name, test);
+    each_of({mp::start_method::fork, mp::start_method::forkserver, mp::start_method::spawn}, name, test);
 }
 
 /// The same, and as threads: for what kills nobody.
 template <class Test>
 void each_start_and_thread(const char *name, Test &&test) {
-    each_of({mp::start_method::fork, mp::start_method::spawn, mp::start_method::thread}, name, test);
+    each_start(name, test);
+    each_of({mp::start_method::thread}, name, test);
 }
 
 /// A running process of that function.

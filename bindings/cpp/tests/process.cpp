@@ -99,6 +99,31 @@ void threads() {
     mp::set_start_method(mp::start_method::automatic);
 }
 
+// What a fork server has warmed up, its children find.
+std::string warmed;
+
+void warm(const std::string &text) {
+    if (text.empty())
+        throw std::runtime_error("nothing to warm");
+    warmed = text;
+}
+
+void expect_warmth(const std::string &text) { CHECK(warmed == text); }
+
+void served() {
+    mp::forkserver_stop();
+    mp::forkserver_start<&warm>("warm");
+    CHECK_FAILS(mp::status::state, mp::forkserver_start<&warm>("again"));
+    mp::process_options options;
+    options.method = mp::start_method::forkserver;
+    mp::process p = mp::process::with<&expect_warmth>(options, "warm");
+    p.start();
+    p.join();
+    CHECK(p.exitcode() == 0 && warmed.empty());
+    mp::forkserver_stop();
+    CHECK_FAILS(mp::status::task_failed, mp::forkserver_start<&warm>(""));
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -107,5 +132,6 @@ int main(int argc, char **argv) {
     check::each_start_and_thread("typed", typed);
     check::each_start("ending", ending);
     threads();
+    served();
     return 0;
 }
