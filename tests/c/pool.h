@@ -93,6 +93,19 @@ static inline size_t pool_children(pid_t parent, pid_t *pids, size_t cap) {
     return n;
 }
 
+/* The state of a process and its name, as the kernel has them; 'Z' for one that is not there. */
+static inline char pool_look_at(pid_t pid, char name[32]) {
+    char path[64], state = 'Z';
+    name[0] = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file) {
+        CHECK(fscanf(file, "%*d (%31[^)]) %c", name, &state) != 0);
+        fclose(file);
+    }
+    return state;
+}
+
 static inline void pool_no_children(void) {
     pid_t pid = 0;
     CHECK_OK(mp_forkserver_stop());

@@ -42,22 +42,9 @@ static int32_t die_warming(mp_call *call) {
     return raise(SIGKILL);
 }
 
-/* The state of a process and its name, as the kernel has them; 'Z' for one that is not there. */
-static char look_at(pid_t pid, char name[32]) {
-    char path[64], state = 'Z';
-    name[0] = 0;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    if (file) {
-        CHECK(fscanf(file, "%*d (%31[^)]) %c", name, &state) != 0);
-        fclose(file);
-    }
-    return state;
-}
-
 static bool is_running(pid_t pid) {
     char name[32];
-    return look_at(pid, name) != 'Z';
+    return pool_look_at(pid, name) != 'Z';
 }
 
 /* The child of this process that runs by the server's name; 0 if there is none. */
@@ -66,7 +53,7 @@ static pid_t server_pid(void) {
     size_t n = pool_children(getpid(), pids, 64);
     for (size_t i = 0; i < n && i < 64; i++) {
         char name[32];
-        if (look_at(pids[i], name) != 'Z' && strcmp(name, "mp-forkserver") == 0)
+        if (pool_look_at(pids[i], name) != 'Z' && strcmp(name, "mp-forkserver") == 0)
             found = pids[i];
     }
     return found;
