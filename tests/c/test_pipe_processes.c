@@ -406,6 +406,7 @@ int main(int argc, char **argv) {
     forked_from_inside(true);
     forks_beside();
     started(MP_START_FORK);
+    started(MP_START_FORKSERVER);
     started(MP_START_SPAWN);
     through_another();
     one_message_to_one();

@@ -358,6 +358,7 @@ int main(int argc, char **argv) {
     cancelling();
     tokens_through_queues();
     started(MP_START_FORK);
+    started(MP_START_FORKSERVER);
     started(MP_START_SPAWN);
     putter_exits_at_once();
     buffers_are_inherited();

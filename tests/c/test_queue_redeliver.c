@@ -407,6 +407,7 @@ int main(int argc, char **argv) {
     in_a_queue_that_is_never_empty(MP_QUEUE_FIFO);
     in_a_queue_that_is_never_empty(MP_QUEUE_PRIORITY);
     a_worker_ends(MP_START_FORK);
+    a_worker_ends(MP_START_FORKSERVER);
     a_worker_ends(MP_START_SPAWN);
     return 0;
 }
