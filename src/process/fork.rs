@@ -108,7 +108,7 @@ fn begin(options: &ForkOptions) -> Result<()> {
     }
     reaper::forget_parent();
     Cancel::use_none();
-    identity::take_on(options.identity.clone());
+    identity::take_on(options.identity.clone(), options.die_with_parent);
     Ok(())
 }
 

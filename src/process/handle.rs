@@ -157,7 +157,8 @@ impl Process {
     }
 
     fn launch(&self, method: StartMethod, recipe: &Recipe) -> Result<(i32, Owner)> {
-        let plan = Plan { identity: &self.identity, die_with_parent: self.daemon, recipe };
+        let die_with_parent = self.daemon || identity::is_bound();
+        let plan = Plan { identity: &self.identity, die_with_parent, recipe };
         let (mut child, bootstrap) = launch::launch(method, &plan)?;
         child.awaited_at_exit = !self.daemon;
         if child.awaited_at_exit {

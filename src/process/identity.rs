@@ -1,7 +1,8 @@
-//! What processes are called: `Process-2`, and its own first child `Process-2:1`.
+//! What processes are called: `Process-2`, and its own first child `Process-2:1`; and whether they are bound to live no
+//! longer than their parents.
 
 use crate::sys::fork::LocalLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// The name of a process and the path of counters from the first process to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ impl Identity {
 /// This process's; `None` in one that libmp did not start.
 pub(super) static CURRENT: LocalLock<Option<Identity>> = LocalLock::new(None);
 static CHILDREN: AtomicU32 = AtomicU32::new(0);
+/// Whether this process, or the one that forked it, dies with its parent.
+static BOUND: AtomicBool = AtomicBool::new(false);
 
 /// The identity of this process's next child, with a name of its own or the one that follows from its path.
 pub fn next(name: Option<String>) -> Identity {
@@ -40,9 +43,16 @@ pub fn current_name() -> String {
     CURRENT.lock().as_ref().map_or_else(|| "MainProcess".to_owned(), |current| current.name.clone())
 }
 
-/// In a new child: takes its identity on.
-pub(super) fn take_on(identity: Identity) {
+/// Whether this process dies with its parent. Then all that it starts dies with it in turn, daemon or not: who ends
+/// the first of a family ends all of them, and nobody below a daemon that was killed is left over.
+pub(super) fn is_bound() -> bool {
+    BOUND.load(Ordering::Relaxed)
+}
+
+/// In a new child: takes its identity on, and that it is bound to its parent, or not.
+pub(super) fn take_on(identity: Identity, bound: bool) {
     CHILDREN.store(0, Ordering::Relaxed);
+    BOUND.store(bound, Ordering::Relaxed);
     *CURRENT.lock() = Some(identity);
 }
 

@@ -76,6 +76,7 @@ fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool) -> Result<Child>
         arguments: &program::arguments(),
         variable: (bootstrap::VARIABLE, &ticket.to_text()),
         descriptors: &descriptors,
+        life,
     })?;
     fault!("process.spawn:started");
     arena.note_pending_pid(ticket.owner, pid as u32);
@@ -114,12 +115,12 @@ fn begin(text: &str) -> Result<Letter> {
         Error::invalid(format!("{} is {text:?}, which no parent wrote", bootstrap::VARIABLE))
     })?;
     if let Some(life) = ticket.life {
-        life::watch(life)?;
+        life::watch_passed(life)?;
     }
     let arena = Arena::attach(child::adopt_descriptor(ticket.arena)?, ticket.capacity, ticket.owner)?;
     fault!("process.spawn:attached");
     let letter = Letter::open(arena, &ticket)?;
-    identity::take_on(letter.identity.clone());
+    identity::take_on(letter.identity.clone(), ticket.life.is_some());
     start::set_default(letter.method)?;
     Ok(letter)
 }

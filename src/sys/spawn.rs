@@ -1,5 +1,6 @@
 //! Starting a program: with a clean set of signals and descriptors, whatever the host has done to its own.
 
+use super::life::Passed;
 use super::os;
 use super::signal::{self, AllBlocked, Reset};
 use crate::error::{Error, Result};
@@ -29,7 +30,7 @@ pub unsafe fn save_arguments(argc: c_int, argv: *const *const c_char) {
 /// The program's arguments: those that were saved, else what /proc tells.
 pub fn arguments() -> Vec<CString> {
     ARGUMENTS.get().cloned().unwrap_or_else(|| {
-        let all = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+        let all = std::fs::read("/proc/thread-self/cmdline").unwrap_or_default();
         let mut parts: Vec<_> = all.split(|&b| b == 0).collect();
         parts.pop();
         parts.into_iter().filter_map(|part| CString::new(part).ok()).collect()
@@ -47,6 +48,8 @@ pub struct Spawn<'a> {
     pub variable: (&'a str, &'a str),
     /// Descriptors that it gets, beside stdin, stdout and stderr, under the same numbers.
     pub descriptors: &'a [RawFd],
+    /// One of them: the pipe that it watches its parent by, from its first instant on.
+    pub life: Option<RawFd>,
 }
 
 const STACK: usize = 64 << 10;
@@ -57,6 +60,7 @@ struct Plan {
     arguments: Vec<*const c_char>,
     environment: Vec<*const c_char>,
     descriptors: Vec<RawFd>,
+    life: Option<Passed>,
     /// Why exec failed; 0 as long as it did not.
     errno: AtomicI32,
 }
@@ -78,6 +82,7 @@ pub fn spawn(what: &Spawn<'_>) -> Result<i32> {
         arguments: ended(what.arguments.iter().map(|argument| argument.as_ptr())),
         environment: environment_with(&variable, what.variable.0.as_bytes()),
         descriptors,
+        life: what.life.map(Passed::new),
         errno: AtomicI32::new(0),
     };
     let failed = |errno| {
@@ -155,6 +160,9 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
     let plan = unsafe { &*plan.cast::<Plan>() };
     signal::reset(Reset::All);
     close_all_but(&plan.descriptors);
+    if let Some(life) = &plan.life {
+        life.watch();
+    }
     // SAFETY: the path is a C string and both lists end in NULL; the descriptors are numbers.
     unsafe {
         for &fd in &plan.descriptors {
@@ -221,8 +229,13 @@ mod tests {
         let script = format!("exec >/dev/fd/{passed}\n{script}");
         let arguments = ["sh", "-c", &script].map(|text| CString::new(text).unwrap());
         let descriptors = [write.as_raw_fd()];
-        let pid =
-            spawn(&Spawn { path: c"/bin/sh", arguments: &arguments, variable, descriptors: &descriptors });
+        let pid = spawn(&Spawn {
+            path: c"/bin/sh",
+            arguments: &arguments,
+            variable,
+            descriptors: &descriptors,
+            life: None,
+        });
         drop(write);
         let mut said = String::new();
         File::from(read).read_to_string(&mut said).unwrap();
@@ -280,6 +293,7 @@ mod tests {
             arguments: &[c"program".to_owned()],
             variable: ("A", "b"),
             descriptors: &[],
+            life: None,
         })
         .unwrap_err();
         assert!(error.message().contains("/no/such/program"), "{error}");
@@ -289,6 +303,7 @@ mod tests {
             arguments: &[],
             variable: ("A", "b"),
             descriptors: &[1_000_000],
+            life: None,
         });
         assert_eq!(error.unwrap_err().status(), crate::error::Status::State);
     }
@@ -297,7 +312,8 @@ mod tests {
     fn this_program_runs_again() {
         let path = c_path(elf::program_path().unwrap()).unwrap();
         let arguments = [path.clone(), c"--list".to_owned(), c"no-such-test".to_owned()];
-        let what = Spawn { path: &path, arguments: &arguments, variable: ("A", "b"), descriptors: &[] };
+        let what =
+            Spawn { path: &path, arguments: &arguments, variable: ("A", "b"), descriptors: &[], life: None };
         let pid = spawn(&what).unwrap();
         let mut status = -1;
         // SAFETY: the child made here.
