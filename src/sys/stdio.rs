@@ -6,7 +6,7 @@ use super::os;
 use super::signal;
 use super::thread;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::Arc;
 
 extern "C" {
@@ -102,21 +102,42 @@ struct Streams {
 /// The link to the next stream stands after an int and twelve pointers.
 const CHAIN: usize = 13;
 
+/// What [`Streams::look_up`] found: 0 while nobody has looked, [`NOWHERE`] if there is no such thing.
+static FOUND: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
+const NOWHERE: usize = 1;
+
+/// Finds what is needed at a later fork. The loader's lock, which this takes, would stay locked in the child of a fork
+/// that happens meanwhile: so once, as long as the host has hardly any threads.
+pub fn look_around() {
+    Streams::find();
+}
+
 impl Streams {
     fn find() -> Option<Streams> {
+        if FOUND[2].load(Ordering::Acquire) == 0 {
+            let found = Streams::look_up().unwrap_or([NOWHERE; 3]);
+            FOUND.iter().zip(found).for_each(|(place, address)| place.store(address, Ordering::Release));
+        }
+        let [first, lock, unlock] = [0, 1, 2].map(|at: usize| FOUND[at].load(Ordering::Relaxed));
+        if first == NOWHERE {
+            return None;
+        }
+        // SAFETY: the two are functions without arguments and results.
+        let [lock, unlock] = unsafe {
+            [lock, unlock]
+                .map(|f| std::mem::transmute::<*mut c_void, unsafe extern "C" fn()>(f as *mut c_void))
+        };
+        Some(Streams { first: first as *const *mut libc::FILE, lock, unlock })
+    }
+
+    fn look_up() -> Option<[usize; 3]> {
         if !cfg!(all(target_env = "gnu", target_pointer_width = "64")) {
             return None;
         }
         // SAFETY: the names end in NUL; the answers are NULL or the addresses of what has these names.
-        let [first, lock, unlock] = [c"_IO_list_all", c"_IO_list_lock", c"_IO_list_unlock"]
-            .map(|name| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) });
-        if first.is_null() || lock.is_null() || unlock.is_null() {
-            return None;
-        }
-        // SAFETY: the two are functions without arguments and results.
-        let [lock, unlock] =
-            unsafe { [lock, unlock].map(|f| std::mem::transmute::<*mut c_void, unsafe extern "C" fn()>(f)) };
-        Some(Streams { first: first.cast_const().cast(), lock, unlock })
+        let found = [c"_IO_list_all", c"_IO_list_lock", c"_IO_list_unlock"]
+            .map(|name| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) } as usize);
+        found.iter().all(|&address| address != 0).then_some(found)
     }
 
     /// Calls `see` with each stream.
