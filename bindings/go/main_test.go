@@ -61,6 +61,7 @@ func init() {
 	mp.Register("countTwice", countTwice)
 	mp.Register("doubleAndDie", doubleAndDie)
 	mp.Register("exclaim", exclaim)
+	mp.Register("family", family)
 	mp.Register("hold", hold)
 	mp.Register("holdBoth", holdBoth)
 	mp.Register("holdPermits", holdPermits)
