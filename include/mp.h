@@ -511,7 +511,8 @@ typedef struct mp_process_options {
     const char *name;
     /**
      * Whether it is killed, by SIGKILL, when this process ends in whatever way. Others are waited for when this
-     * process exits.
+     * process exits. What a daemon starts, or who was started below one, is killed with its own parent too, daemon or
+     * not. A thread is not killed: a daemon is just not waited for.
      */
     bool daemon;
     /** `MP_START_FORK`, `MP_START_SPAWN`, or `MP_START_DEFAULT` for the program's default. */

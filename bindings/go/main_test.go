@@ -61,6 +61,7 @@ func init() {
 	mp.Register("countTwice", countTwice)
 	mp.Register("doubleAndDie", doubleAndDie)
 	mp.Register("exclaim", exclaim)
+	mp.Register("family", family)
 	mp.Register("findEverything", findEverything)
 	mp.Register("copyLine", copyLine)
 	mp.Register("writeEnvironment", writeEnvironment)

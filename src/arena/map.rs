@@ -169,8 +169,8 @@ impl Arena {
         header.capacity.store(self.capacity(), Ordering::Relaxed);
         header.granules.store(self.regions.granules, Ordering::Relaxed);
         header.slots_used.store(1, Ordering::Relaxed);
-        header.pid_namespace.store(shmfile::namespace(c"/proc/self/ns/pid"), Ordering::Relaxed);
-        header.time_namespace.store(shmfile::namespace(c"/proc/self/ns/time"), Ordering::Relaxed);
+        header.pid_namespace.store(shmfile::namespace(c"/proc/thread-self/ns/pid"), Ordering::Relaxed);
+        header.time_namespace.store(shmfile::namespace(c"/proc/thread-self/ns/time"), Ordering::Relaxed);
         header.magic.store(MAGIC, Ordering::Release);
         Ok(())
     }

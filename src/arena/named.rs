@@ -232,8 +232,8 @@ fn check_header(fd: &OwnedFd, path: &impl Fn() -> String, size: u64) -> Result<u
         return Err(Error::invalid(format!("{} was cut: it has {size} bytes, not {capacity}", path())));
     }
     for (at, kind, what) in [
-        (offset_of!(Header, pid_namespace), c"/proc/self/ns/pid", "pid"),
-        (offset_of!(Header, time_namespace), c"/proc/self/ns/time", "time"),
+        (offset_of!(Header, pid_namespace), c"/proc/thread-self/ns/pid", "pid"),
+        (offset_of!(Header, time_namespace), c"/proc/thread-self/ns/time", "time"),
     ] {
         let (theirs, mine) = (word(at), shmfile::namespace(kind));
         if theirs != mine && theirs != 0 && mine != 0 {

@@ -52,7 +52,8 @@ pub struct mp_process_options {
     /// What it is called; NULL means a name like `Process-1`, or `Process-1:2` for the second child of that one.
     pub name: *const c_char,
     /// Whether it is killed, by SIGKILL, when this process ends in whatever way. Others are waited for when this
-    /// process exits.
+    /// process exits. What a daemon starts, or who was started below one, is killed with its own parent too, daemon or
+    /// not. A thread is not killed: a daemon is just not waited for.
     pub daemon: mp_bool,
     /// `MP_START_FORK`, `MP_START_SPAWN`, or `MP_START_DEFAULT` for the program's default.
     pub start_method: i32,

@@ -259,7 +259,7 @@ impl Shared {
 
     /// Starts the pool's processes.
     pub(super) fn start(self: &Arc<Self>) -> Result<()> {
-        let started = match self.method {
+        match self.method {
             StartMethod::Spawn => {
                 self.host.lock().children.resize(self.cell.workers() as usize, None);
                 (0..self.cell.workers()).try_for_each(|index| workers::spawn(self, index))
@@ -270,11 +270,7 @@ impl Shared {
                 self.loaded.store(target::loaded(), Ordering::Relaxed);
                 workers::make_zygote(self)
             }
-        };
-        if started.is_err() {
-            self.terminate();
         }
-        started
     }
 
     /// Closes the pool: no submissions any more.

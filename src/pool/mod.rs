@@ -58,8 +58,10 @@ impl Pool {
         }
         let name = format!("Pool-{}", POOLS.fetch_add(1, Ordering::Relaxed) + 1);
         let shared = Shared::make(processes, method, name)?;
-        shared.start()?;
-        Ok(Pool { shared })
+        let pool = Pool { shared };
+        // If not all can be started, those that were end before the caller hears of it.
+        pool.shared.start()?;
+        Ok(pool)
     }
 
     /// Submits items. 0 is an automatic chunk size.

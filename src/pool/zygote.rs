@@ -14,7 +14,8 @@ use crate::process::identity::Identity;
 use crate::sys::clock::Deadline;
 use crate::sys::pidfd::PidFd;
 use crate::sys::prim::{Futex, Ordering};
-use crate::sys::{futex, reap, signal};
+use crate::sys::signal::{self, ChildSignal};
+use crate::sys::{futex, reap};
 
 /// So many workers in a row that die before they have run anything break the pool.
 const HOPELESS: u32 = 20;
@@ -28,6 +29,8 @@ struct Zygote {
     arena: &'static Arena,
     cell: &'static PoolCell,
     name: String,
+    /// For the workers, whose tasks are the host's code.
+    hosts: ChildSignal,
     workers: Vec<Option<Child>>,
     /// Workers made so far, for their names.
     made: u64,
@@ -38,8 +41,9 @@ struct Zygote {
 /// The zygote's life. Answers its exit code.
 pub(super) fn run(arena: &'static Arena, cell: &'static PoolCell, name: String) -> i32 {
     signal::ignore_interrupt();
+    let hosts = ChildSignal::put_aside();
     let workers = (0..cell.workers()).map(|_| None).collect();
-    let mut zygote = Zygote { arena, cell, name, workers, made: 0, stillborn: 0 };
+    let mut zygote = Zygote { arena, cell, name, hosts, workers, made: 0, stillborn: 0 };
     let record = cell.record(arena, cell.workers());
     record.hazard.store(0, Ordering::Relaxed);
     record.pid.store(std::process::id(), Ordering::Relaxed);
@@ -61,11 +65,12 @@ impl Zygote {
         self.made += 1;
         let options =
             ForkOptions { identity: Identity::worker(&self.name, self.made), die_with_parent: true };
-        let (arena, cell) = (self.arena, self.cell);
+        let (arena, cell, hosts) = (self.arena, self.cell, self.hosts);
         // What stands there is the last worker's; the new one is not yet known to work.
         cell.record(arena, index).owner.store(0, Ordering::Release);
         let forked = fork::fork_unwatched(options, move || {
             signal::ignore_interrupt();
+            hosts.give_back();
             worker::work(arena, cell, index)
         });
         match forked {

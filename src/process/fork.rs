@@ -119,7 +119,7 @@ pub(super) fn end_with(code: i32) -> ! {
 /// Puts away what belongs to the parent.
 #[link_section = "mp_fork"]
 fn begin(options: ForkOptions) -> Result<()> {
-    identity::take_on(options.identity);
+    identity::take_on(options.identity, options.die_with_parent);
     // At once: a child whose parent has gone has lost its place in the arena too, and ends here without a word.
     if options.die_with_parent {
         life::watch_inherited()?;

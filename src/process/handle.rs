@@ -171,7 +171,7 @@ impl Process {
     fn launch(&self, method: StartMethod, recipe: &Arc<Recipe>) -> Result<Started> {
         let plan = Plan {
             identity: &self.identity,
-            die_with_parent: self.daemon,
+            die_with_parent: self.daemon || identity::is_bound(),
             recipe,
             conditions: &self.conditions,
         };

@@ -1,10 +1,11 @@
-//! What processes are called: `Process-2`, and its own first child `Process-2:1`.
+//! What processes are called: `Process-2`, and its own first child `Process-2:1`; and whether they are bound to live no
+//! longer than their parents.
 //!
 //! A process that is a thread of this one has its identity on its thread, and counts its own children there.
 
 use crate::sys::fork::LocalLock;
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// The name of a process and the path of counters from the first process to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +72,9 @@ pub fn helper(name: &str) -> Identity {
 pub(super) static CURRENT: LocalLock<Option<Identity>> = LocalLock::new(None);
 #[link_section = "mp_fork_data"]
 static CHILDREN: AtomicU32 = AtomicU32::new(0);
+/// Whether this process, or the one that forked it, dies with its parent.
+#[link_section = "mp_fork_data"]
+static BOUND: AtomicBool = AtomicBool::new(false);
 
 fn current() -> Option<Identity> {
     let own = if is_on_thread() { with_thread(|on| on.identity.clone()) } else { None };
@@ -98,14 +102,21 @@ pub fn current_name() -> String {
     current().map_or_else(|| "MainProcess".to_owned(), |current| current.name)
 }
 
-/// In a new child: takes its identity on.
+/// Whether this process dies with its parent. Then all that it starts dies with it in turn, daemon or not: who ends
+/// the first of a family ends all of them, and nobody below a daemon that was killed is left over.
+pub(super) fn is_bound() -> bool {
+    BOUND.load(Ordering::Relaxed)
+}
+
+/// In a new child: takes its identity on, and that it is bound to its parent, or not.
 #[link_section = "mp_fork"]
-pub(super) fn take_on(identity: Identity) {
+pub(super) fn take_on(identity: Identity, bound: bool) {
     // In a child of such a thread. (The data has a destructor, which to register would cost every other child a page.)
     if THREAD_OF.get() != 0 {
         set_thread(None);
     }
     CHILDREN.store(0, Ordering::Relaxed);
+    BOUND.store(bound, Ordering::Relaxed);
     *CURRENT.lock() = Some(identity);
 }
 

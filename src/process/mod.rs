@@ -23,6 +23,7 @@ pub use self::handle::{Options, Process};
 pub(crate) use self::recipe::run_spawned;
 
 use crate::sys::fork::Handlers;
+use crate::sys::{loader, stdio};
 
 /// The exit code of a child in which the library itself failed, before or after the user's function.
 pub const EXIT_FAILED: i32 = 70;
@@ -86,5 +87,7 @@ fn release() {
 
 /// Registers them, once in a line of forked processes. To be called before the first use of those locks.
 pub(crate) fn register_fork_handlers() {
+    loader::register();
+    stdio::look_around();
     HANDLERS.register(prepare, parent, child);
 }

@@ -193,7 +193,7 @@ impl Server {
 fn in_child(server: &Server, request: &Request, work: Work, descriptors: Vec<OwnedFd>) -> ! {
     server.socket.close_copy();
     let Work { letter: Letter { kind, method, identity, payload, .. }, recipe, conditions } = work;
-    identity::take_on(identity);
+    identity::take_on(identity, request.die_with_parent);
     if let Err(error) = begin_child(request, method, conditions, descriptors) {
         log::say(log::ERROR, &format!("{} could not begin: {error}", identity::current_name()));
         child::leave(EXIT_FAILED);

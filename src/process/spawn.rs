@@ -83,6 +83,7 @@ fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool, conditions: &Con
         arguments: &program::arguments(),
         environment: &variables.collect::<Vec<_>>(),
         setting: conditions.setting(&places),
+        life: ticket.life,
     })
     .map_err(|failed| match failed {
         program::Failed::Setting(failure) => conditions.explain(failure),
@@ -125,12 +126,12 @@ fn begin(text: &str) -> Result<Letter> {
         Error::invalid(format!("{} is {text:?}, which no parent wrote", bootstrap::VARIABLE))
     })?;
     if let Some(life) = ticket.life {
-        life::watch(life)?;
+        life::watch_passed(life)?;
     }
     let arena = Arena::attach(child::adopt_descriptor(ticket.arena)?, ticket.capacity, ticket.owner)?;
     fault!("process.spawn:attached");
     let letter = Letter::open(arena, ticket.letter)?;
-    identity::take_on(letter.identity.clone());
+    identity::take_on(letter.identity.clone(), ticket.life.is_some());
     start::set_default(letter.method)?;
     Ok(letter)
 }

@@ -23,7 +23,9 @@ struct Place {
 
 /// Calls `see` with the directory of each group that `controller` may be limited in.
 pub fn each_group(controller: &str, mut see: impl FnMut(Version, &Path)) {
-    let (Ok(mounts), Ok(groups)) = (fs::read("/proc/self/mountinfo"), fs::read("/proc/self/cgroup")) else {
+    let (Ok(mounts), Ok(groups)) =
+        (fs::read("/proc/thread-self/mountinfo"), fs::read("/proc/thread-self/cgroup"))
+    else {
         return;
     };
     for place in places(&mounts, &groups, controller) {

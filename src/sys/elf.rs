@@ -1,6 +1,7 @@
 //! Where a function lives: in which loaded object and how far into it, so that another process that runs the same
 //! files finds it, wherever they are loaded there.
 
+use super::loader;
 use crate::error::{Error, Result, Status};
 use std::ffi::{c_int, c_void, CStr, CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -77,7 +78,9 @@ fn find_object<R>(see: impl FnMut(&Object<'_>) -> Option<R>) -> Option<R> {
 
     fn go<R, F: FnMut(&Object<'_>) -> Option<R>>(mut search: Search<F, R>) -> Option<R> {
         // SAFETY: `visit` gets the search that it expects, which outlives the call.
-        unsafe { libc::dl_iterate_phdr(Some(visit::<R, F>), (&raw mut search).cast()) };
+        loader::reading(|| unsafe {
+            libc::dl_iterate_phdr(Some(visit::<R, F>), (&raw mut search).cast());
+        });
         search.1
     }
 
@@ -180,7 +183,9 @@ pub fn program_path() -> Result<PathBuf> {
     const LINK: &str = "/proc/self/exe";
     // Whether the link names what is mapped here, which never changes: to see it takes a look at all that is.
     static NAMED: AtomicBool = AtomicBool::new(false);
-    let named = std::fs::read_link(LINK).ok();
+    // Where the first thread has left, the process's own link leads nowhere, but a thread's does, and a child's.
+    const THREADS_LINK: &str = "/proc/thread-self/exe";
+    let named = std::fs::read_link(THREADS_LINK).ok();
     let path = if NAMED.load(Ordering::Relaxed) && named.is_some() {
         named
     } else {
@@ -194,14 +199,14 @@ pub fn program_path() -> Result<PathBuf> {
     };
     match path {
         Some(path) if path.exists() => Ok(path),
-        _ if Path::new(LINK).exists() => Ok(PathBuf::from(LINK)),
+        _ if Path::new(THREADS_LINK).exists() => Ok(PathBuf::from(LINK)),
         _ => Err(Error::new(Status::System, "the program's own file can't be found: is /proc mounted?")),
     }
 }
 
-/// The path of the file that is mapped at an address, as /proc/self/maps shows it.
+/// The path of the file that is mapped at an address, as this process's memory map shows it.
 fn mapped_path(address: u64) -> Option<PathBuf> {
-    let maps = std::fs::read("/proc/self/maps").ok()?;
+    let maps = std::fs::read("/proc/thread-self/maps").ok()?;
     maps.split(|&b| b == b'\n').find_map(|line| path_in_line(line, address))
 }
 

@@ -29,7 +29,7 @@ impl Level {
         // SAFETY: both were just made and belong to nobody else.
         let [read, write] = ends.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
         let file = os::file_of(read.as_raw_fd()).ok_or_else(|| Error::system("fstat of a pipe"))?;
-        let path = os::SmallText::<40>::new(format_args!("/proc/self/fd/{}", read.as_raw_fd()));
+        let path = os::SmallText::<40>::new(format_args!("/proc/thread-self/fd/{}", read.as_raw_fd()));
         let whole = os::open(path.as_c_str(), libc::O_RDWR | libc::O_NONBLOCK).ok();
         if let Some(fd) = whole.filter(|fd| os::file_of(fd.as_raw_fd()) == Some(file)) {
             drop((read, write));

@@ -152,6 +152,12 @@ pub fn read_end() -> Result<RawFd> {
     }
     // SAFETY: both were just made and belong to nobody else.
     let [read, write] = ends.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+    // A child opens the pipe again, perhaps as another user: the host may have given up its rights meanwhile. Only who
+    // holds the descriptor gets as far as that.
+    // SAFETY: an open descriptor and a number.
+    if unsafe { libc::fchmod(read.as_raw_fd(), 0o444) } < 0 {
+        return Err(Error::system("fchmod of a pipe"));
+    }
     life.read = Held::new(os::above_stdio(read)?);
     life.write = Held::new(os::above_stdio(write)?);
     life.read.map(|read| read.fd).ok_or_else(|| Error::system("fstat of a pipe"))
@@ -197,6 +203,50 @@ pub fn watch_inherited() -> Result<()> {
     }
 }
 
+/// The read end as it is passed to a program: what a child needs before exec to watch it.
+#[derive(Debug)]
+pub struct Passed {
+    fd: RawFd,
+    path: SmallText<32>,
+}
+
+impl Passed {
+    /// To be made before the child.
+    pub fn new(fd: RawFd) -> Passed {
+        Passed { fd, path: SmallText::new(format_args!("/proc/self/fd/{fd}")) }
+    }
+
+    /// In the child before exec, with no other thread in its way: from now on it dies with its parent, though it hang
+    /// or be stopped before its program gets to [`watch`]. If it can't be done, it is left to that. Async-signal-safe.
+    pub fn watch(&self) {
+        let (path, flags) = (self.path.as_c_str().as_ptr(), libc::O_RDONLY | libc::O_NONBLOCK);
+        // SAFETY: the path ends in NUL, and the rest are numbers of descriptors of this child's own. By number, for libc's
+        // function is a point of cancellation.
+        let own = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags) } as RawFd;
+        if own < 0 {
+            return;
+        }
+        // SAFETY: both are open.
+        let watching = asked_for_sigkill(own) && unsafe { libc::dup2(own, self.fd) } == self.fd;
+        if watching && os::poll(self.fd, 0, Deadline::Now) != 0 {
+            signal::kill_self();
+        }
+        descriptors::close(own);
+    }
+}
+
+/// In a program: goes on with what [`Passed::watch`] began, or does what that could not.
+pub fn watch_passed(fd: RawFd) -> Result<()> {
+    // SAFETY: numbers only.
+    if unsafe { libc::fcntl(fd, libc::F_GETOWN) != libc::getpid() } {
+        return watch(fd);
+    }
+    register();
+    let own = os::above_stdio(super::child::adopt_descriptor(fd)?)?;
+    keep(own);
+    Ok(())
+}
+
 /// In a child: as [`watch_inherited`], by the descriptor that the parent passed. Its number, which nobody else wants,
 /// then is the child's own descriptor's.
 pub fn watch(read_end: RawFd) -> Result<()> {
@@ -213,27 +263,28 @@ pub fn watch(read_end: RawFd) -> Result<()> {
     }
     drop(own);
     let own = passed;
-    ask_for_sigkill(&own)?;
+    if !asked_for_sigkill(own.as_raw_fd()) {
+        return Err(Error::system("asking for SIGKILL when the parent ends"));
+    }
     if os::poll(own.as_raw_fd(), 0, Deadline::Now) != 0 {
         signal::kill_self();
     }
-    let previous = std::mem::replace(&mut LIFE.lock().watched, Held::new(own));
-    previous.into_iter().for_each(Held::close);
+    keep(own);
     Ok(())
 }
 
-fn ask_for_sigkill(pipe: &OwnedFd) -> Result<()> {
-    let fd = pipe.as_raw_fd();
+fn keep(own: OwnedFd) {
+    let previous = std::mem::replace(&mut LIFE.lock().watched, Held::new(own));
+    previous.into_iter().for_each(Held::close);
+}
+
+/// Async-signal-safe.
+fn asked_for_sigkill(fd: RawFd) -> bool {
     // SAFETY: `fd` is open; the three set its owner, its signal and then that it signals.
-    let done = unsafe {
+    unsafe {
         libc::fcntl(fd, libc::F_SETOWN, libc::getpid()) >= 0
             && libc::fcntl(fd, F_SETSIG, libc::SIGKILL) >= 0
             && libc::fcntl(fd, libc::F_SETFL, libc::O_ASYNC | libc::O_NONBLOCK) >= 0
-    };
-    if done {
-        Ok(())
-    } else {
-        Err(Error::system("asking for SIGKILL when the parent ends"))
     }
 }
 

@@ -32,6 +32,8 @@ pub mod function;
 pub mod level;
 #[cfg(not(loom))]
 pub mod life;
+#[cfg(not(loom))]
+pub mod loader;
 pub mod local;
 #[cfg(not(loom))]
 pub mod log;

@@ -94,6 +94,9 @@ fn proc_is_ours() -> bool {
     ours
 }
 
+/// This process's memory map. Its first thread may have left, and then what lies in /proc/self itself is empty.
+const OWN_MAPS: &str = "/proc/thread-self/maps";
+
 /// Whether nothing of this process is left, not even a zombie.
 pub fn is_gone(pid: i32) -> bool {
     // SAFETY: signal 0 only asks whether the process exists.
@@ -141,7 +144,7 @@ fn maps_file(pid: i32, file: (u64, u64)) -> Option<bool> {
 /// file systems fstat answers another device.
 pub fn mapping_at(address: *const u8) -> Option<(u64, u64)> {
     let mut found = None;
-    each_region(&SmallText::<32>::new(format_args!("/proc/self/maps")), |region| {
+    each_region(&SmallText::<32>::new(format_args!("{OWN_MAPS}")), |region| {
         if (region.start..region.end).contains(&(address as u64)) {
             found = Some(region.file());
         }
@@ -154,7 +157,7 @@ pub fn mapping_at(address: *const u8) -> Option<(u64, u64)> {
 /// be read.
 pub fn is_mapped_outside(file: (u64, u64), range: std::ops::Range<u64>) -> Option<bool> {
     let mut found = false;
-    each_region(&SmallText::<32>::new(format_args!("/proc/self/maps")), |region| {
+    each_region(&SmallText::<32>::new(format_args!("{OWN_MAPS}")), |region| {
         found = region.file() == file && !range.contains(&region.start);
         found
     })?;

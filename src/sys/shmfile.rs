@@ -144,7 +144,7 @@ impl Directory {
 
     /// Gives a file its name; if the name is taken, `Exists`, and nothing has changed.
     pub fn publish(&self, file: BorrowedFd<'_>, name: &CStr) -> Result<()> {
-        let path = os::SmallText::<40>::new(format_args!("/proc/self/fd/{}", file.as_raw_fd()));
+        let path = os::SmallText::<40>::new(format_args!("/proc/thread-self/fd/{}", file.as_raw_fd()));
         // SAFETY: both paths end in NUL, both descriptors are open.
         let link = |from: i32, path: &CStr, flags: i32| unsafe {
             match libc::linkat(from, path.as_ptr(), self.fd.as_raw_fd(), name.as_ptr(), flags) {

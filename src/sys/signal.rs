@@ -107,6 +107,36 @@ pub fn heed_interrupt() {
     }
 }
 
+/// What the host does about its children's ends, put aside in a process that waits for children itself: where SIGCHLD is
+/// ignored the kernel leaves no end to wait for, and a handler of the host's might take it away.
+#[derive(Clone, Copy)]
+pub struct ChildSignal(libc::sigaction);
+
+impl std::fmt::Debug for ChildSignal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("ChildSignal").field(&self.0.sa_sigaction).finish()
+    }
+}
+
+impl ChildSignal {
+    /// Sets SIGCHLD back to the default.
+    pub fn put_aside() -> ChildSignal {
+        // SAFETY: all zeroes is a valid sigaction, that of SIG_DFL; both are live.
+        unsafe {
+            let default: libc::sigaction = std::mem::zeroed();
+            let mut before = default;
+            libc::sigaction(libc::SIGCHLD, &default, &mut before);
+            ChildSignal(before)
+        }
+    }
+
+    /// Sets it to what it was.
+    pub fn give_back(&self) {
+        // SAFETY: the disposition was in force in the process that this one was forked from.
+        unsafe { libc::sigaction(libc::SIGCHLD, &self.0, std::ptr::null_mut()) };
+    }
+}
+
 /// Runs `f`, whose writes to a pipe or socket without a reader then fail with EPIPE and raise no signal.
 pub fn without_sigpipe<R>(f: impl FnOnce() -> R) -> R {
     let mut pipe = empty_set();

@@ -3,6 +3,7 @@
 use super::borrowed;
 use super::descriptors;
 use super::environment;
+use super::life::Passed;
 use super::os;
 use super::setting::{Failure, Setting};
 use super::signal::{self, Reset};
@@ -33,7 +34,7 @@ pub unsafe fn save_arguments(argc: c_int, argv: *const *const c_char) {
 /// The program's arguments: those that were saved, else what /proc tells.
 pub fn arguments() -> Vec<CString> {
     ARGUMENTS.get().cloned().unwrap_or_else(|| {
-        let all = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+        let all = std::fs::read("/proc/thread-self/cmdline").unwrap_or_default();
         let mut parts: Vec<_> = all.split(|&b| b == 0).collect();
         parts.pop();
         parts.into_iter().filter_map(|part| CString::new(part).ok()).collect()
@@ -51,6 +52,8 @@ pub struct Spawn<'a> {
     pub environment: &'a [&'a CStr],
     /// What it sets before it begins. It gets no descriptors but the standard three and those that have a place.
     pub setting: Setting<'a>,
+    /// The number in it of the pipe that it watches its parent by, from its first instant on.
+    pub life: Option<RawFd>,
 }
 
 /// Why a program does not run.
@@ -70,6 +73,7 @@ struct Plan<'a> {
     setting: Setting<'a>,
     /// The numbers of the child's descriptors, in ascending order.
     kept: Vec<RawFd>,
+    life: Option<Passed>,
     /// What went wrong in the child.
     failed: Cell<Option<Wrong>>,
 }
@@ -92,6 +96,7 @@ pub fn spawn(what: &Spawn<'_>) -> std::result::Result<i32, Failed> {
         environment: environment::merged(what.environment),
         setting: what.setting,
         kept,
+        life: what.life.map(Passed::new),
         failed: Cell::new(None),
     };
     let failed = |errno| {
@@ -121,6 +126,9 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
         Err(failure) => plan.failed.set(Some(Wrong::Setting(failure))),
         Ok(()) => {
             close_all_but(&plan.kept);
+            if let Some(life) = &plan.life {
+                life.watch();
+            }
             signal::unblock_all();
             // SAFETY: the path is a C string and both lists end in NULL.
             unsafe { libc::execve(plan.path, plan.arguments.as_ptr(), plan.environment.as_ptr()) };
@@ -176,7 +184,7 @@ mod tests {
         environment: &'a [&'a CStr],
         places: &'a [Place],
     ) -> Spawn<'a> {
-        Spawn { path, arguments, environment, setting: Setting { places, ..Setting::default() } }
+        Spawn { path, arguments, environment, setting: Setting { places, ..Setting::default() }, life: None }
     }
 
     /// Runs a shell script that writes to its stdout, in the descriptor passed: what it wrote, how it ended, and the

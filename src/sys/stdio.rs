@@ -7,8 +7,8 @@ use super::signal;
 use super::thread;
 use std::ffi::c_void;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::Arc;
 
 extern "C" {
     #[link_name = "stdin"]
@@ -59,15 +59,12 @@ pub struct Flushed {
 /// Before a fork: flushes stdout and stderr, unless another thread is inside them, and all streams where the
 /// host has one thread (`alone`): beside a thread that waits in getchar, flushing all would wait too. Keeps errno.
 pub fn flush_before_fork(alone: bool) -> Flushed {
-    if KNOWN.get().is_none() {
-        let _ = Streams::find().map(|streams| KNOWN.set(streams));
-    }
     let flush = || {
         if alone {
             flush_all();
             return Flushed { everything: true, standard: [true; 2], streams: None };
         }
-        Flushed { everything: false, standard: standard().map(flush_if_free), streams: KNOWN.get().copied() }
+        Flushed { everything: false, standard: standard().map(flush_if_free), streams: Streams::find() }
     };
     os::keep_errno(|| signal::without_sigpipe(flush))
 }
@@ -123,12 +120,6 @@ struct Streams {
     unlock: unsafe extern "C" fn(),
 }
 
-// SAFETY: the address of a variable of libc's, which is read only where the contracts of `each` and of the list's lock
-// hold, and two functions.
-unsafe impl Send for Streams {}
-// SAFETY: as above.
-unsafe impl Sync for Streams {}
-
 /// The link to the next stream stands after an int and twelve pointers.
 const CHAIN: usize = 13;
 /// Where what is to be written begins: after an int and three pointers.
@@ -136,21 +127,42 @@ const WRITE: usize = 4;
 /// The orientation, counted in ints.
 const MODE: usize = 48;
 
+/// What [`Streams::look_up`] found: 0 while nobody has looked, [`NOWHERE`] if there is no such thing.
+static FOUND: [AtomicUsize; 3] = [const { AtomicUsize::new(0) }; 3];
+const NOWHERE: usize = 1;
+
+/// Finds what is needed at a later fork. The loader's lock, which this takes, would stay locked in the child of a fork
+/// that happens meanwhile: so once, as long as the host has hardly any threads.
+pub fn look_around() {
+    Streams::find();
+}
+
 impl Streams {
     fn find() -> Option<Streams> {
+        if FOUND[2].load(Ordering::Acquire) == 0 {
+            let found = Streams::look_up().unwrap_or([NOWHERE; 3]);
+            FOUND.iter().zip(found).for_each(|(place, address)| place.store(address, Ordering::Release));
+        }
+        let [first, lock, unlock] = [0, 1, 2].map(|at: usize| FOUND[at].load(Ordering::Relaxed));
+        if first == NOWHERE {
+            return None;
+        }
+        // SAFETY: the two are functions without arguments and results.
+        let [lock, unlock] = unsafe {
+            [lock, unlock]
+                .map(|f| std::mem::transmute::<*mut c_void, unsafe extern "C" fn()>(f as *mut c_void))
+        };
+        Some(Streams { first: first as *const *mut libc::FILE, lock, unlock })
+    }
+
+    fn look_up() -> Option<[usize; 3]> {
         if !cfg!(all(target_env = "gnu", target_pointer_width = "64")) {
             return None;
         }
         // SAFETY: the names end in NUL; the answers are NULL or the addresses of what has these names.
-        let [first, lock, unlock] = [c"_IO_list_all", c"_IO_list_lock", c"_IO_list_unlock"]
-            .map(|name| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) });
-        if first.is_null() || lock.is_null() || unlock.is_null() {
-            return None;
-        }
-        // SAFETY: the two are functions without arguments and results.
-        let [lock, unlock] =
-            unsafe { [lock, unlock].map(|f| std::mem::transmute::<*mut c_void, unsafe extern "C" fn()>(f)) };
-        Some(Streams { first: first.cast_const().cast(), lock, unlock })
+        let found = [c"_IO_list_all", c"_IO_list_lock", c"_IO_list_unlock"]
+            .map(|name| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) } as usize);
+        found.iter().all(|&address| address != 0).then_some(found)
     }
 
     /// Whether no stream has anything to write.
@@ -207,12 +219,10 @@ impl Streams {
 /// that a flush takes. Only in a process with one thread.
 #[link_section = "mp_fork"]
 fn is_all_written() -> bool {
-    // SAFETY: the list is `Streams::find`'s; there is one thread.
-    KNOWN.get().is_some_and(|streams| unsafe { streams.is_all_written() })
+    let known = if FOUND[2].load(Ordering::Acquire) == 0 { None } else { Streams::find() };
+    // SAFETY: there is one thread.
+    known.is_some_and(|streams| unsafe { streams.is_all_written() })
 }
-
-/// The list of streams, if it was looked up before: by the parent.
-static KNOWN: OnceLock<Streams> = OnceLock::new();
 
 const AT_END: i64 = 1_000_000_000;
 
@@ -308,7 +318,7 @@ mod tests {
         let ended = alone("sys::stdio::tests::what_is_not_written_is_seen", || {
             let _ = flush_before_fork(true);
             let file = TestFile::new();
-            assert!(KNOWN.get().is_some() && is_all_written());
+            assert!(is_all_written());
             file.put(c"x");
             assert!(!is_all_written());
             flush_all();

@@ -26,6 +26,7 @@ mod pool_faults;
 mod pool_storm;
 mod pools;
 mod process;
+mod process_faults;
 mod queue_crowd;
 mod queue_kinds;
 mod queue_storm;
@@ -65,6 +66,8 @@ impl Case {
 }
 
 fn main() {
+    // Spawned children are this program again, and get no further.
+    mp::process::spawn::main_init().unwrap();
     let parts: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let mut cases = Vec::new();
     let parts_of_the_run = [
@@ -80,6 +83,7 @@ fn main() {
         pools::cases,
         pool_storm::cases,
         pool_faults::cases,
+        process_faults::cases,
         memory::cases,
         sync_storm::cases,
         queues::cases,
