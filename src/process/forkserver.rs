@@ -23,6 +23,7 @@ use crate::fault;
 use crate::sys::clock::Deadline;
 use crate::sys::fork::LocalLock;
 use crate::sys::page::SharedPage;
+use crate::sys::pidfd::{Exit, PidFd};
 use crate::sys::socket::Socket;
 use crate::sys::{child, futex, os};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -138,6 +139,8 @@ struct Server {
     socket: Socket,
     words: Words,
     owner: Owner,
+    /// To see its end without the reaper: this may be the reaper's thread.
+    pidfd: Option<Arc<PidFd>>,
     gone: Arc<Gone>,
     /// Admits one asker at a time. The number of the last request.
     asking: LocalLock<u32>,
@@ -149,11 +152,15 @@ pub(super) struct State {
     current: Option<Arc<Server>>,
     /// What a server does first: a function and its arguments, encoded; empty if nothing.
     warm_up: Vec<u8>,
+    /// Admits one starter of a server at a time. Not held over a fork, for who has it uses the arena, whose locks a fork
+    /// may have taken already: each process has its own.
+    starting: Option<&'static LocalLock<()>>,
 }
 
+/// Held for some loads and stores only.
 #[link_section = "mp_fork_data"]
 pub(super) static STATE: LocalLock<State> =
-    LocalLock::new(State { home: 0, current: None, warm_up: Vec::new() });
+    LocalLock::new(State { home: 0, current: None, warm_up: Vec::new(), starting: None });
 
 /// What a child is to be.
 #[derive(Clone, Debug)]
@@ -208,17 +215,14 @@ pub fn start(warm_up: Vec<u8>) -> Result<()> {
     start::check_may_start()?;
     spawn::check_called()?;
     reaper::ensure()?;
-    let server = with_state(|state| {
-        if state.current.as_ref().is_some_and(|server| server.is_there()) {
-            return Err(Error::state("the fork server runs already: stop it first (mp_forkserver_stop)"));
-        }
-        state.warm_up = warm_up;
-        let server = Server::start(&state.warm_up)?;
-        state.current = Some(server.clone());
-        Ok(server)
-    })?;
+    let starter = starting().lock();
+    if with_state(|state| state.current.as_ref().is_some_and(|server| server.is_there())) {
+        return Err(Error::state("the fork server runs already: stop it first (mp_forkserver_stop)"));
+    }
+    let server = new_server(warm_up)?;
+    drop(starter);
     let stands = server.words.stands();
-    while stands.load(Ordering::Acquire) == 0 && !server.gone.get() {
+    while stands.load(Ordering::Acquire) == 0 && !server.has_ended() {
         futex::wait(stands, 0, Deadline::after(LOOK));
     }
     match stands.load(Ordering::Acquire) {
@@ -235,7 +239,8 @@ pub fn start(warm_up: Vec<u8>) -> Result<()> {
     }
 }
 
-/// Ends the server, if there is one, and waits for its end; its children go on. The next start makes another, which warms nothing up.
+/// Ends the server, if there is one, and waits for its end; its children go on. The next start makes another, which warms
+/// nothing up.
 pub fn stop() -> Result<()> {
     Arena::get()?;
     super::register_fork_handlers();
@@ -245,8 +250,9 @@ pub fn stop() -> Result<()> {
     });
     if let Some(server) = server {
         // Nobody may be asking: what they were promised comes first.
-        let _asking = server.asking.lock();
+        let asking = server.asking.lock();
         server.kill();
+        drop(asking);
         server.gone.wait();
     }
     Ok(())
@@ -274,6 +280,7 @@ fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
     let mut state = STATE.lock();
     if state.home != child::pid() {
         state.home = child::pid();
+        state.starting = None;
         if let Some(parents) = state.current.take() {
             parents.socket.close_copy();
             // Its page is not in this process, and what lies there now is none of its business.
@@ -285,14 +292,31 @@ fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
 
 /// The server; it is started if there is none.
 fn server() -> Result<Arc<Server>> {
-    with_state(|state| match &state.current {
-        Some(server) if server.is_there() => Ok(server.clone()),
-        _ => {
-            let server = Server::start(&state.warm_up)?;
-            state.current = Some(server.clone());
-            Ok(server)
-        }
-    })
+    let current = || with_state(|state| state.current.clone().filter(|server| server.is_there()));
+    if let Some(server) = current() {
+        return Ok(server);
+    }
+    let _starting = starting().lock();
+    match current() {
+        Some(server) => Ok(server),
+        None => new_server(with_state(|state| state.warm_up.clone())),
+    }
+}
+
+/// What a starter holds.
+fn starting() -> &'static LocalLock<()> {
+    with_state(|state| *state.starting.get_or_insert_with(|| Box::leak(Box::new(LocalLock::new(())))))
+}
+
+/// For a starter: starts a server with this warm-up, and makes it the current one.
+fn new_server(warm_up: Vec<u8>) -> Result<Arc<Server>> {
+    let server = Server::start(&warm_up)?;
+    let before = with_state(|state| {
+        state.warm_up = warm_up;
+        state.current.replace(server.clone())
+    });
+    drop(before);
+    Ok(server)
 }
 
 /// A server that does not answer is not asked again.
@@ -321,18 +345,23 @@ impl Server {
         conditions.set_descriptors(&passed.map(|fd| (fd, fd)))?;
         let (child, letter) = spawn::spawn(SERVER, &payload.into_bytes(), &options, &conditions)?;
         let gone = Arc::<Gone>::default();
-        let (owner, flag) = (child.owner, gone.clone());
+        let (owner, pidfd, flag) = (child.owner, child.pidfd.clone(), gone.clone());
         let after = move |_| {
             drop(letter);
             flag.set();
         };
         reaper::watch(child, Box::new(after));
-        Ok(Arc::new(Server { socket, words: Words(page), owner, gone, asking: LocalLock::new(0) }))
+        Ok(Arc::new(Server { socket, words: Words(page), owner, pidfd, gone, asking: LocalLock::new(0) }))
     }
 
     /// Whether it is worth asking: it runs, and the host has left the socket open.
     fn is_there(&self) -> bool {
         !self.gone.get() && self.socket.raw().is_some()
+    }
+
+    /// Whether it has ended: whatever it did before is done.
+    fn has_ended(&self) -> bool {
+        self.gone.get() || self.pidfd.as_ref().is_none_or(|pidfd| pidfd.peek() != Exit::Running)
     }
 
     fn kill(&self) {
@@ -372,14 +401,16 @@ impl Server {
 
     fn await_answer(&self, number: u32) {
         let answered = self.words.answered();
+        let mut ended = false;
         loop {
-            // First whether it has gone: what it did before that is seen by the look that follows.
-            let gone = self.gone.get();
+            // What it did before its end is seen by the look that follows.
             let seen = answered.load(Ordering::Acquire);
-            if seen == number || gone {
+            if seen == number || ended {
                 return;
             }
             futex::wait(answered, seen, Deadline::after(LOOK));
+            // Not before a sleep: usually it is the answer that ends that.
+            ended = answered.load(Ordering::Acquire) != number && self.has_ended();
         }
     }
 }

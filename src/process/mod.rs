@@ -57,8 +57,8 @@ extern "C" fn prepare() {
     target::LOCATED.hold_over_fork();
     identity::CURRENT.hold_over_fork();
     reaper::STATE.hold_over_fork();
-    forkserver::STATE.hold_over_fork();
     thread::STATE.hold_over_fork();
+    forkserver::STATE.hold_over_fork();
 }
 
 #[link_section = "mp_fork"]
