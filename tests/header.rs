@@ -24,6 +24,8 @@ const ORDER: &[&str] = &[
     "buffer",
     "call",
     "process",
+    "outcome",
+    "current",
     "lock",
     "rlock",
     "semaphore",

@@ -12,7 +12,7 @@ use crate::sys::prim::{AtomicU32, AtomicU64, Futex};
 /// Marks a file as an arena.
 pub(crate) const MAGIC: u64 = u64::from_le_bytes(*b"libmp\0ar");
 /// The number of this layout. Another number is refused.
-pub(crate) const LAYOUT: u32 = 3;
+pub(crate) const LAYOUT: u32 = 4;
 
 /// The size of a granule, the unit of the heap.
 pub(crate) const GRANULE: u64 = 16 << 10;

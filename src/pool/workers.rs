@@ -7,7 +7,7 @@ use crate::arena::{Arena, Holder, Obituary, Owner, Token};
 use crate::error::{Error, Result};
 use crate::process::fork::{self, ForkOptions};
 use crate::process::identity::Identity;
-use crate::process::reaper::{self, Child, Exit};
+use crate::process::reaper::{self, Child, Ended, Exit};
 use crate::process::spawn::{self, SpawnOptions};
 use crate::sys::prim::{fence, Ordering};
 use crate::sys::signal;
@@ -90,9 +90,9 @@ pub(super) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<()> {
     let (child, bootstrap) = spawn::spawn(WORKER_BOOTSTRAP, &payload, &options)?;
     enter(shared, index as usize, &child);
     let (host, owner, pid) = (shared.clone(), child.owner, child.pid);
-    let after = move |exit| {
+    let after = move |ended: Ended| {
         drop(bootstrap);
-        after_worker(&host, index, owner, pid, exit);
+        after_worker(&host, index, owner, pid, ended.exit);
     };
     reaper::watch(child, Box::new(after));
     Ok(())

@@ -2,7 +2,8 @@
 
 use super::identity::{self, Identity};
 use super::launch::{self, Plan};
-use super::reaper::{self, Child, Exit};
+use super::outcome::Remains;
+use super::reaper::{self, Child, Ended};
 use super::recipe::Recipe;
 use super::spawn;
 use super::start::{self, StartMethod};
@@ -21,7 +22,7 @@ use crate::sys::{child, signal};
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// How a process is to be.
 #[derive(Clone, Debug, Default)]
@@ -40,11 +41,14 @@ struct Record {
     changed: Futex,
     /// 1 << 32 | exit number, 0 while the process has not ended.
     exit: AtomicU64,
+    /// Set before `exit`.
+    remains: OnceLock<Remains>,
 }
 
 impl Record {
-    fn set(&self, exit: Exit) {
-        self.exit.store(1 << 32 | u64::from(exit.number() as u32), Ordering::SeqCst);
+    fn set(&self, ended: Ended, remains: Remains) {
+        let _ = self.remains.set(remains);
+        self.exit.store(1 << 32 | u64::from(ended.exit.number() as u32), Ordering::SeqCst);
         event::notify(&self.changed, u32::MAX);
         if let Some(arena) = Arena::if_made() {
             arena.ring_own_bell();
@@ -160,6 +164,7 @@ impl Process {
         let plan = Plan { identity: &self.identity, die_with_parent: self.daemon, recipe };
         let (mut child, bootstrap) = launch::launch(method, &plan)?;
         child.awaited_at_exit = !self.daemon;
+        child.listed = true;
         if child.awaited_at_exit {
             await_at_exit();
         }
@@ -252,7 +257,18 @@ impl Process {
         Ok(format!("<Process({}, {stands})>", self.identity.name))
     }
 
-    fn started(&self) -> Result<(i32, Owner)> {
+    /// What is left of it, once it has ended.
+    pub(super) fn remains(&self) -> Option<&Remains> {
+        self.record.remains.get()
+    }
+
+    /// What it is called, for messages.
+    pub(super) fn name_text(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// Its process id and its slot, if it was started.
+    pub(super) fn started(&self) -> Result<(i32, Owner)> {
         match &*self.stage()?.lock() {
             Stage::Started { pid, owner } => Ok((*pid, *owner)),
             Stage::Closed => Err(self.closed()),
@@ -283,11 +299,12 @@ impl fmt::Display for Process {
 }
 
 fn watch(child: Child, record: Arc<Record>, bootstrap: Option<spawn::Bootstrap>) {
+    let owner = child.owner;
     reaper::watch(
         child,
-        Box::new(move |exit| {
+        Box::new(move |ended| {
             drop(bootstrap);
-            record.set(exit);
+            record.set(ended, Remains::collect(owner, &ended));
         }),
     );
 }

@@ -2,15 +2,20 @@
 
 pub(crate) mod bootstrap;
 pub mod call;
+mod ending;
+pub mod executable;
 pub mod fork;
 mod handle;
 pub mod identity;
 mod launch;
+mod outcome;
 pub mod reaper;
 mod recipe;
+pub mod sink;
 pub mod spawn;
 pub mod start;
 pub mod target;
+mod tree;
 pub mod wire;
 
 pub use self::handle::{Options, Process};
@@ -34,6 +39,8 @@ extern "C" fn prepare() {
         return;
     }
     identity::CURRENT.hold_over_fork();
+    identity::NAMES.hold_over_fork();
+    executable::NAMED.hold_over_fork();
     reaper::STATE.hold_over_fork();
 }
 
@@ -51,6 +58,8 @@ extern "C" fn child() {
 
 fn release() {
     reaper::STATE.release_after_fork();
+    executable::NAMED.release_after_fork();
+    identity::NAMES.release_after_fork();
     identity::CURRENT.release_after_fork();
     target::REGISTRY.release_after_fork();
 }

@@ -3,11 +3,11 @@
 use super::bootstrap::{self, Letter, Ticket};
 use super::identity::{self, Identity};
 use super::reaper::{self, Child};
-use super::{fork, start, EXIT_FAILED};
+use super::{executable, fork, start, EXIT_FAILED};
 use crate::arena::{Arena, Block};
 use crate::error::{Error, Result, Status};
 use crate::fault;
-use crate::sys::{child, elf, life, log, spawn as program};
+use crate::sys::{child, life, log, spawn as program};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,10 +33,11 @@ static CALLED: AtomicBool = AtomicBool::new(false);
 /// yet: [`reaper::watch`].
 pub fn spawn(kind: u32, payload: &[u8], options: &SpawnOptions) -> Result<(Child, Bootstrap)> {
     start::check_may_start()?;
-    if !CALLED.load(Ordering::Acquire) {
+    if !CALLED.load(Ordering::Acquire) && !executable::is_named() {
         return Err(Error::new(
             Status::Bootstrap,
-            "spawn runs this program again, so it must call mp_main_init first in main; it has not",
+            "spawn runs this program again, so it must call mp_main_init first in main, which it has not; a plug-in can \
+             name another program by mp_set_executable",
         ));
     }
     reaper::ensure()?;
@@ -70,10 +71,10 @@ fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool) -> Result<Child>
     let life = if die_with_parent { Some(life::read_end()?) } else { None };
     let ticket = Ticket { arena: descriptor, life, ..ticket };
     let descriptors: Vec<RawFd> = [descriptor].into_iter().chain(life).collect();
-    let path = program::c_path(elf::program_path()?)?;
+    let (path, arguments) = executable::program()?;
     let pid = program::spawn(&program::Spawn {
         path: &path,
-        arguments: &program::arguments(),
+        arguments: &arguments,
         variable: (bootstrap::VARIABLE, &ticket.to_text()),
         descriptors: &descriptors,
     })?;
@@ -120,6 +121,7 @@ fn begin(text: &str) -> Result<Letter> {
     fault!("process.spawn:attached");
     let letter = Letter::open(arena, &ticket)?;
     identity::take_on(letter.identity.clone());
+    executable::take_on(&letter.executable);
     start::set_default(letter.method)?;
     Ok(letter)
 }

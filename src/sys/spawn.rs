@@ -2,7 +2,7 @@
 
 use super::os;
 use super::signal::{self, AllBlocked, Reset};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStringExt;
@@ -195,6 +195,24 @@ fn close_range(first: u32, last: u32) {
     }
 }
 
+/// Refuses a path that is no program which this process may run.
+pub fn check_executable(path: &std::path::Path) -> Result<()> {
+    let name = c_path(path.to_path_buf())?;
+    let refused = |status, why: &str| Error::new(status, format!("{} {why}", path.display()));
+    // SAFETY: a C string and a flag.
+    if unsafe { libc::access(name.as_ptr(), libc::X_OK) } < 0 {
+        return Err(match os::errno() {
+            libc::ENOENT | libc::ENOTDIR => refused(Status::NotFound, "does not exist"),
+            libc::EACCES => refused(Status::Access, "can't be executed by this user"),
+            errno => Error::from_errno(format_args!("{}", path.display()), errno),
+        });
+    }
+    if !path.is_file() {
+        return Err(refused(Status::Access, "is no file, and can't be executed"));
+    }
+    Ok(())
+}
+
 /// A path as a C string.
 pub fn c_path(path: std::path::PathBuf) -> Result<CString> {
     CString::new(path.into_os_string().into_vec()).map_err(|_| Error::invalid("a path with a NUL byte"))
@@ -203,7 +221,7 @@ pub fn c_path(path: std::path::PathBuf) -> Result<CString> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::elf;
+    use crate::sys::program;
     use std::fs::File;
     use std::io::Read;
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -295,7 +313,7 @@ mod tests {
 
     #[test]
     fn this_program_runs_again() {
-        let path = c_path(elf::program_path().unwrap()).unwrap();
+        let path = c_path(program::program_path().unwrap()).unwrap();
         let arguments = [path.clone(), c"--list".to_owned(), c"no-such-test".to_owned()];
         let what = Spawn { path: &path, arguments: &arguments, variable: ("A", "b"), descriptors: &[] };
         let pid = spawn(&what).unwrap();
