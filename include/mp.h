@@ -197,7 +197,7 @@
  */
 #define MP_START_FORKSERVER 2
 
-/** The same program, run anew: a clean process. It needs `mp_main_init`. */
+/** The same program, run anew, or another (`mp_set_executable`): a clean process. It needs `mp_main_init`. */
 #define MP_START_SPAWN 3
 
 /**
@@ -548,6 +548,29 @@ typedef struct mp_process_options {
     size_t nfds;
 } mp_process_options;
 
+/** What a process, and the children that it has waited for, have used of the machine. */
+typedef struct mp_usage {
+    /** Set by the caller: `sizeof(mp_usage)`. */
+    size_t size;
+    /** Processor time in the program's own code, in nanoseconds. */
+    int64_t user;
+    /** Processor time in the kernel, in nanoseconds. */
+    int64_t system;
+    /**
+     * The most memory that was resident at once, in bytes: of the process or of one of those children. Pages that
+     * several processes share count in each.
+     */
+    uint64_t max_resident;
+    /** Page faults for which no disk was read. */
+    uint64_t minor_faults;
+    /** Page faults for which one was. */
+    uint64_t major_faults;
+    /** How often it gave the processor up, to wait. */
+    uint64_t voluntary_switches;
+    /** How often the processor was given to another. */
+    uint64_t involuntary_switches;
+} mp_usage;
+
 /**
  * A name for a shared object: 32 plain bytes, which may be copied anywhere, into a struct, a message or a
  * task's argument, and give a handle in any process of the family. The token of a destroyed object is refused.
@@ -806,6 +829,22 @@ MP_API mp_status mp_set_start_method(int32_t method);
 MP_API int32_t mp_get_start_method(void);
 
 /**
+ * Names the program that spawned children run, instead of this one: for a plug-in, whose host does not call
+ * `mp_main_init`. After that children can be spawned here without it. The named program must call `mp_main_init`; its
+ * only argument is its own path. It holds for processes and pools from then on, and for their children; NULL sets it
+ * back.
+ *
+ * A function reaches such a child by its registered name, or by its place in a shared library, which the child loads
+ * by its path if it has not done so itself. One that lies in this program can't be found there: `mp_process_start`
+ * refuses it.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if there is no such file; `MP_ERR_ACCESS` if it can't be executed;
+ * `MP_ERR_INVALID` for a path that is empty or not UTF-8; `MP_ERR_SYSTEM`. After a failure all is as before.
+ * *Ownership*: `path` is copied, as an absolute one. *Threads*: thread-safe.
+ */
+MP_API mp_status mp_set_executable(const char *path);
+
+/**
  * Gives a function a name, by which it travels to spawned children. Needed only where a pointer can't travel: for a
  * function that lies in no loaded object, made at run time or by another language. To be called before
  * `mp_main_init`, so that the children know the name as well.
@@ -886,7 +925,7 @@ MP_API void *mp_call_return_buffer(mp_call *call, size_t len);
 
 /**
  * Says that the call has failed, and why. A task's submitter gets code and message; a process writes the message to
- * the log, and the code becomes its exit code. The function still has to return; what it returns counts only if
+ * the log, its maker gets both by `mp_process_result`, and the code becomes its exit code. The function still has to return; what it returns counts only if
  * `code` is 0. A failure whose code, or whose exit code, would be 0 has the code 1.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID` for a NULL `call`. *Ownership*: `message` is copied; NULL means no text, and
@@ -961,6 +1000,38 @@ MP_API mp_status mp_process_kill(mp_process *process);
  * *Returns* as `mp_process_terminate`; `MP_ERR_INVALID` for a number that is no signal.
  */
 MP_API mp_status mp_process_signal(mp_process *process, int32_t signal);
+
+/**
+ * Sends SIGINT to the process, as Ctrl-C does, but to nobody else.
+ *
+ * *Returns* as `mp_process_terminate`.
+ */
+MP_API mp_status mp_process_interrupt(mp_process *process);
+
+/**
+ * Ends the process: SIGTERM, and if it has not ended `grace` nanoseconds later, SIGKILL. It returns when the process
+ * has ended. A `grace` of 0 or less sends both at once; with `MP_FOREVER` there is no SIGKILL. Its own children go on.
+ *
+ * *Returns* `MP_OK` when it has ended, also if it had before; `MP_ERR_CANCELLED` if the wait was cancelled (see
+ * `mp_cancel_use`): during `grace`, no SIGKILL was sent; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`;
+ * `MP_ERR_SYSTEM`.
+ */
+MP_API mp_status mp_process_stop(mp_process *process, int64_t grace);
+
+/**
+ * Kills the process and all its descendants by SIGKILL, and waits until they have ended: its children, theirs, and
+ * programs that any of them started. All are stopped first, so that nobody escapes by forking. If the process itself
+ * has ended already, what is left of its descendants is killed.
+ *
+ * Processes that use libmp's objects or were made by libmp are known by their forebears, wherever those have gone.
+ * Others are found by /proc as long as all processes between them and the first have not ended: an orphan of theirs has
+ * become another's child, and stays. Nobody is killed who merely got the process id of one that has ended.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_CANCELLED` if the wait was cancelled: those that were found were killed, but may not have
+ * ended yet; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_ACCESS` or `MP_ERR_SYSTEM` if one of them
+ * can't be killed (it runs as another user), or /proc can't be read: the process itself is killed nevertheless.
+ */
+MP_API mp_status mp_process_kill_tree(mp_process *process);
 
 /**
  * Ends the use of a process that was never started or has ended: from then on only its name and description are
@@ -1053,6 +1124,59 @@ MP_API mp_status mp_forkserver_start(mp_fn warm_up, const mp_slice *args, size_t
  * *Returns* `MP_OK`, also if there is none. *Threads*: thread-safe.
  */
 MP_API mp_status mp_forkserver_stop(void);
+
+/**
+ * What the function returned by `mp_call_return` or `mp_call_return_buffer`: an empty buffer if nothing. It counts from
+ * the moment the function has returned, whatever happens to the process afterwards. It may be called again and by
+ * several threads: all the buffers then have the same bytes, which may be the same memory; who writes into one must
+ * have no other.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STATE` while the process runs, or if it was not started; `MP_ERR_CLOSED`;
+ * `MP_ERR_TASK_FAILED` if the exit code that follows from what the function answered, or from `mp_call_fail`, is not 0:
+ * `mp_last_error` then has code and message, and what it had returned is dropped; the same if libmp could not run the
+ * function; `MP_ERR_WORKER_DIED` if the process ended before its function had returned: `mp_last_error` has the signal
+ * or the exit code; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` for NULL. *Ownership*: the caller frees the buffer with
+ * `mp_buffer_free`; it outlives the process's handle.
+ */
+MP_API mp_status mp_process_result(const mp_process *process, mp_buffer **out);
+
+/**
+ * Writes into `*usage` what the process has used of the machine, as the kernel told at its end. The caller sets
+ * `usage->size`.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_STATE` while the process runs, or if it was not started; `MP_ERR_CLOSED`;
+ * `MP_ERR_NOT_FOUND` if the program itself collected the child (by `waitpid(-1)`, or since it ignores SIGCHLD): then
+ * only it was told; `MP_ERR_INVALID` for NULL or a size that was not set.
+ */
+MP_API mp_status mp_process_usage(const mp_process *process, mp_usage *usage);
+
+/**
+ * What this process is called: the name that its maker gave it, or one like `Process-1:2`; `MainProcess` in one that
+ * libmp did not start. A child that the program forks by itself is called like the process that forked it.
+ *
+ * *Returns* the name, never NULL. *Lifetime*: until the process ends, in forked children too. *Threads*: thread-safe.
+ */
+MP_API const char *mp_current_process_name(void);
+
+/**
+ * The process that has made this one by libmp; 0 in one that libmp did not start. The number stays the same when that
+ * process has ended, and may then be another's. For a pool's worker it is the process that made the pool. A child that
+ * the program forks by itself gets the same answer as the process that forked it.
+ *
+ * *Returns* the process id, or 0. *Threads*: thread-safe.
+ */
+MP_API int32_t mp_parent_pid(void);
+
+/**
+ * Writes the process ids of this process's running children that `mp_process_start` made, also of those whose handles
+ * were freed, but not of a pool's workers. `*n` is how many there are, even when `cap` is smaller; `pids` NULL with
+ * `cap` 0 asks only for that. The order means nothing.
+ *
+ * *Returns* `MP_OK`; `MP_ERR_TOO_LARGE` if there are more than `cap`: then the first `cap` are written;
+ * `MP_ERR_INVALID` if `n` is NULL, or `pids` with a `cap`. *Threads*: thread-safe. By the time of the answer some may
+ * have ended.
+ */
+MP_API mp_status mp_active_children(int32_t *pids, size_t cap, size_t *n);
 
 /**
  * Makes a free lock.

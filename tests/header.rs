@@ -26,6 +26,8 @@ const ORDER: &[&str] = &[
     "process_options",
     "process",
     "forkserver",
+    "outcome",
+    "current",
     "lock",
     "rlock",
     "semaphore",

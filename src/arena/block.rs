@@ -155,6 +155,19 @@ impl Arena {
         room.min(self.capacity() - self.data_offset(block))
     }
 
+    /// One more holder of a block that this process holds: the same bytes.
+    pub fn share_block(&'static self, block: &Block) -> Result<Block> {
+        let (reference, mut tables) = (block.reference, self.tables.lock());
+        let index = self.take_entry(&mut tables)?;
+        let entry = self.my_entry(index);
+        entry.a.store(reference.bits(), Ordering::Relaxed);
+        if let Err(error) = self.raise(&mut tables, reference, Some((entry, kind::BLOCK))) {
+            tables.free.push(index.0);
+            return Err(error);
+        }
+        Ok(Block { arena: self, reference, entry: index })
+    }
+
     /// Gives back a block that a structure held, which this process has just taken out of it by the entry's turn.
     pub fn give_back(&self, block: BlockRef, entry: &Entry) {
         self.lower(block, Some((entry, kind::FREE)));

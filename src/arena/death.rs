@@ -84,7 +84,7 @@ impl Arena {
             State::Claimed => procfs::liveness(life.pid() as i32, 0, None) == Liveness::Dead,
             State::Pending if life.pid() == 0 => (clock::now() as u64).saturating_sub(since) > TAKEOVER,
             State::Pending => procfs::liveness(life.pid() as i32, start, None) == Liveness::Dead,
-            State::Free | State::Dead | State::Settling => false,
+            State::Free | State::Dead | State::Settling | State::Kept => false,
         }
     }
 

@@ -22,6 +22,8 @@ mod death;
 pub mod doorbell;
 pub mod event;
 #[cfg(not(loom))]
+mod family;
+#[cfg(not(loom))]
 pub mod held;
 #[cfg(not(loom))]
 mod journal;
@@ -41,6 +43,8 @@ mod named;
 mod names;
 #[cfg(not(loom))]
 mod object;
+#[cfg(not(loom))]
+pub mod outcome;
 #[cfg(not(loom))]
 mod park;
 #[cfg(not(loom))]
@@ -80,6 +84,7 @@ pub use self::{
     buffer::Buffer,
     census::Census,
     death::Obituary,
+    family::Relative,
     held::Entry,
     lease::Lease,
     map::{Arena, Usage},

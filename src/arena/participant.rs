@@ -67,7 +67,8 @@ impl Arena {
                 fault!("slot.claim:claimed");
                 slot.exit.store(0, Ordering::Relaxed);
                 slot.since.store(0, Ordering::Relaxed);
-                slot.parent.store(self.me().bits(), Ordering::Release);
+                slot.clear_outcome();
+                self.name_forebears(slot);
                 return Ok(number);
             }
         }
@@ -380,7 +381,7 @@ pub(crate) fn register_fork_handlers() {
 }
 
 /// What stands above a recorded exit code: that there is one, and whose.
-fn exit_mark(owner: Owner) -> u64 {
+pub(super) fn exit_mark(owner: Owner) -> u64 {
     1 << 63 | u64::from(owner.generation()) << 32
 }
 

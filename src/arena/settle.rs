@@ -13,7 +13,7 @@ use super::slot::{Life, Owner, Slot, State};
 use super::Arena;
 use crate::fault;
 use crate::sys::clock;
-use crate::sys::prim::{AtomicU64, Futex, Ordering};
+use crate::sys::prim::{fence, AtomicU64, Futex, Ordering};
 
 impl Arena {
     /// Settles whoever has been declared dead. Must not be called while this thread holds the tables.
@@ -27,8 +27,17 @@ impl Arena {
                 State::Dead => self.settle(slot, life),
                 // The settler was settled before it had finished, or will be looked at below.
                 State::Settling if life.settler() != self.me().slot() => self.look_at_settler(slot, life),
+                State::Kept => self.look_at_kept(slot),
                 _ => {}
             }
+        }
+    }
+
+    /// Settles a slot that was just declared dead.
+    pub(super) fn settle_slot(&self, number: u32) {
+        let life = self.life(number);
+        if life.state() == State::Dead {
+            self.settle(number, life);
         }
     }
 
@@ -98,9 +107,11 @@ impl Arena {
         self.adopt_settling(number);
         slot.started_by.store(0, Ordering::Relaxed);
         self.refresh_hints();
-        let free = Life::new(State::Free, seen.generation(), 0, 0);
-        let _ = slot.life.compare_exchange(mine.0, free.0, Ordering::AcqRel, Ordering::Acquire);
+        let next = self.settle_outcome(number, seen.generation());
+        let next = Life::new(next, seen.generation(), 0, 0);
+        let _ = slot.life.compare_exchange(mine.0, next.0, Ordering::AcqRel, Ordering::Acquire);
         fault!("death.settle:freed");
+        self.look_at_kept(number);
     }
 
     /// The dead one may have owed wake-ups to those who wait for an object that it held.
@@ -128,12 +139,15 @@ impl Arena {
         unsettled().is_none() || self.slot(parent.slot()).journal.open.load(Ordering::Acquire) == 0
     }
 
-    /// What the dead slot `number` was itself settling is settled from here.
+    /// What the dead slot `number` was itself settling is settled from here, and what was left to it is dropped.
     fn adopt_settling(&self, number: u32) {
+        fence(Ordering::SeqCst);
         for other in 1..self.slots_used() {
             let life = self.life(other);
             if life.state() == State::Settling && life.settler() == number && other != number {
                 self.settle(other, life);
+            } else if life.state() == State::Kept {
+                self.look_at_kept(other);
             }
         }
     }

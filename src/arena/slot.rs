@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! FREE --claim--> CLAIMED --prepare--> PENDING --take over--> LIVE --declare dead--> DEAD --settle--> SETTLING --> FREE
+//!                                                                                            or KEPT --> FREE
 //! ```
 //!
 //! * CLAIMED: the process `pid` is filling it in, for itself or for a child. If that dies, the slot is dead.
@@ -11,9 +12,11 @@
 //! * DEAD: the generation has risen, so whatever carries the old one is ownerless from this very store on.
 //! * SETTLING: the slot `settler` gives back what the dead one held. If the settler dies, another goes on: each
 //!   step is idempotent.
+//! * KEPT: settled, but the process that made the dead one has not yet taken what that left to it: see `outcome.rs`.
 
 use super::held::Entry;
 use super::layout::{shared, SLOT_SIZE};
+use super::outcome::OutcomeWords;
 use crate::sys::prim::{AtomicU32, AtomicU64, Futex};
 use std::fmt;
 
@@ -27,6 +30,7 @@ pub(crate) enum State {
     Live = 3,
     Dead = 4,
     Settling = 5,
+    Kept = 6,
 }
 
 const PID_BITS: u32 = 30;
@@ -58,6 +62,7 @@ impl Life {
             2 => State::Pending,
             3 => State::Live,
             5 => State::Settling,
+            6 => State::Kept,
             _ => State::Dead,
         }
     }
@@ -181,6 +186,9 @@ pub(crate) const INLINE_ENTRIES: usize = 10;
 /// Further chunks of held entries, each twice the one before.
 pub(crate) const ENTRY_CHUNKS: usize = 16;
 
+/// How many forebears beyond its parent a slot names.
+pub(crate) const ELDERS: usize = 8;
+
 /// A slot.
 #[repr(C)]
 pub(crate) struct Slot {
@@ -193,12 +201,15 @@ pub(crate) struct Slot {
     pub(crate) doorbell: Futex,
     /// Who prepared the slot, as an owner word; 0 for a process that came by itself.
     pub(crate) parent: AtomicU32,
+    /// Who prepared the parent's, and so on: they stay when those between have gone.
+    pub(crate) elders: [AtomicU32; ELDERS],
     /// The exit code as the process itself recorded it: 1 << 63 | generation << 32 | code.
     pub(crate) exit: AtomicU64,
     /// How the process of an earlier generation ended: see [`super::death::Obituary`].
     pub(crate) obituary: [AtomicU64; 2],
     /// A chunk of entries that is being made, as a block reference.
     pub(crate) new_chunk: AtomicU64,
+    pub(crate) outcome: OutcomeWords,
     pub(crate) journal: Journal,
     pub(crate) chunks: [AtomicU64; ENTRY_CHUNKS],
     pub(crate) parks: [Park; PARKS],
@@ -215,8 +226,8 @@ mod tests {
 
     #[test]
     fn a_life_word_keeps_its_parts() {
-        for state in [State::Free, State::Claimed, State::Pending, State::Live, State::Dead, State::Settling]
-        {
+        use State::{Claimed, Dead, Free, Kept, Live, Pending, Settling};
+        for state in [Free, Claimed, Pending, Live, Dead, Settling, Kept] {
             let life = Life::new(state, GENERATION_MASK, 4095, (1 << 30) - 1);
             assert_eq!(life.state(), state);
             assert_eq!(

@@ -41,7 +41,7 @@ pub fn use_cancel(word: Option<&'static CancelWord>) {
 }
 
 /// Whether this thread's cancel object was fired; `None` if it uses none.
-pub(super) fn cancelled() -> Option<bool> {
+pub fn cancelled() -> Option<bool> {
     CANCEL.get().map(|word| word.load(Ordering::SeqCst) != 0)
 }
 

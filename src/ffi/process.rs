@@ -50,7 +50,7 @@ pub unsafe extern "C" fn mp_process_new(
 }
 
 /// The core's process behind a handle.
-fn core<'a>(process: *const mp_process) -> Result<&'a Process> {
+pub(super) fn core<'a>(process: *const mp_process) -> Result<&'a Process> {
     // SAFETY: the header asks that nobody frees the handle meanwhile; any other pointer is refused.
     unsafe { handle::get(process, "process") }
 }
@@ -107,6 +107,41 @@ pub unsafe extern "C" fn mp_process_kill(process: *mut mp_process) -> mp_status 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_process_signal(process: *mut mp_process, signal: i32) -> mp_status {
     guard(|| core(process)?.signal(signal))
+}
+
+/// Sends SIGINT to the process, as Ctrl-C does, but to nobody else.
+///
+/// *Returns* as `mp_process_terminate`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_interrupt(process: *mut mp_process) -> mp_status {
+    guard(|| core(process)?.signal(libc::SIGINT))
+}
+
+/// Ends the process: SIGTERM, and if it has not ended `grace` nanoseconds later, SIGKILL. It returns when the process
+/// has ended. A `grace` of 0 or less sends both at once; with `MP_FOREVER` there is no SIGKILL. Its own children go on.
+///
+/// *Returns* `MP_OK` when it has ended, also if it had before; `MP_ERR_CANCELLED` if the wait was cancelled (see
+/// `mp_cancel_use`): during `grace`, no SIGKILL was sent; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`;
+/// `MP_ERR_SYSTEM`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_stop(process: *mut mp_process, grace: i64) -> mp_status {
+    guard(|| core(process)?.stop(grace))
+}
+
+/// Kills the process and all its descendants by SIGKILL, and waits until they have ended: its children, theirs, and
+/// programs that any of them started. All are stopped first, so that nobody escapes by forking. If the process itself
+/// has ended already, what is left of its descendants is killed.
+///
+/// Processes that use libmp's objects or were made by libmp are known by their forebears, wherever those have gone.
+/// Others are found by /proc as long as all processes between them and the first have not ended: an orphan of theirs has
+/// become another's child, and stays. Nobody is killed who merely got the process id of one that has ended.
+///
+/// *Returns* `MP_OK`; `MP_ERR_CANCELLED` if the wait was cancelled: those that were found were killed, but may not have
+/// ended yet; `MP_ERR_STATE` if it was not started; `MP_ERR_CLOSED`; `MP_ERR_ACCESS` or `MP_ERR_SYSTEM` if one of them
+/// can't be killed (it runs as another user), or /proc can't be read: the process itself is killed nevertheless.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_process_kill_tree(process: *mut mp_process) -> mp_status {
+    guard(|| core(process)?.kill_tree())
 }
 
 /// Ends the use of a process that was never started or has ended: from then on only its name and description are

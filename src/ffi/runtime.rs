@@ -5,9 +5,10 @@ use super::guard::{guard, quiet_panics};
 use super::status::mp_status;
 use super::types;
 use crate::error::Error;
-use crate::process::{spawn, start, target};
+use crate::process::{executable, spawn, start, target};
 use crate::sys::{log, spawn as program};
 use std::ffi::{c_char, c_int, c_void};
+use std::path::Path;
 
 /// The program's default start method, which is fork unless `mp_set_start_method` was called.
 pub const MP_START_DEFAULT: i32 = 0;
@@ -17,7 +18,7 @@ pub const MP_START_FORK: i32 = 1;
 /// for the price of a small fork, however large this process has grown. It needs `mp_main_init`. Its stdin, stdout and
 /// stderr are this process's; handlers that other libraries gave to `pthread_atfork` don't run.
 pub const MP_START_FORKSERVER: i32 = 2;
-/// The same program, run anew: a clean process. It needs `mp_main_init`.
+/// The same program, run anew, or another (`mp_set_executable`): a clean process. It needs `mp_main_init`.
 pub const MP_START_SPAWN: i32 = 3;
 /// As a thread of this process, for what needs no process of its own: the same calls, without the cost and without the
 /// protection. Functions travel by pointer, and `mp_main_init` is not needed. Such a thread has the signal mask of the
@@ -70,6 +71,27 @@ pub extern "C" fn mp_set_start_method(method: i32) -> mp_status {
 #[unsafe(no_mangle)]
 pub extern "C" fn mp_get_start_method() -> i32 {
     start::default_method()
+}
+
+/// Names the program that spawned children run, instead of this one: for a plug-in, whose host does not call
+/// `mp_main_init`. After that children can be spawned here without it. The named program must call `mp_main_init`; its
+/// only argument is its own path. It holds for processes and pools from then on, and for their children; NULL sets it
+/// back.
+///
+/// A function reaches such a child by its registered name, or by its place in a shared library, which the child loads
+/// by its path if it has not done so itself. One that lies in this program can't be found there: `mp_process_start`
+/// refuses it.
+///
+/// *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if there is no such file; `MP_ERR_ACCESS` if it can't be executed;
+/// `MP_ERR_INVALID` for a path that is empty or not UTF-8; `MP_ERR_SYSTEM`. After a failure all is as before.
+/// *Ownership*: `path` is copied, as an absolute one. *Threads*: thread-safe.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mp_set_executable(path: *const c_char) -> mp_status {
+    guard(|| {
+        // SAFETY: the header asks for a string or NULL.
+        let path = unsafe { types::optional_string(path, "path") }?;
+        executable::set(path.as_deref().map(Path::new))
+    })
 }
 
 /// Gives a function a name, by which it travels to spawned children. Needed only where a pointer can't travel: for a

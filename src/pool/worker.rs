@@ -8,61 +8,15 @@ use super::layout::{First, PoolCell, WorkerRecord, CLOSED, TERMINATED};
 use super::mend;
 use crate::arena::held::kind;
 use crate::arena::wait::{self, Waiter};
-use crate::arena::{event, Arena, Block, Obituary, Owner};
-use crate::error::Result;
+use crate::arena::{event, Arena, Obituary, Owner};
 use crate::fault;
-use crate::process::call::{Call, ReturnSink};
+use crate::process::call::Call;
+use crate::process::sink::ArenaSink;
 use crate::process::target::Target;
 use crate::process::EXIT_FAILED;
 use crate::sys::clock::{self, Deadline};
 use crate::sys::function::Function;
-use crate::sys::prim::{fence, AtomicU64, Ordering};
-
-/// Where a task's result goes before it is committed.
-struct TaskSink {
-    arena: &'static Arena,
-    /// A few bytes, aligned to 16.
-    inline: [u128; INLINE.div_ceil(16)],
-    block: Option<Block>,
-    length: usize,
-}
-
-impl TaskSink {
-    fn new(arena: &'static Arena) -> TaskSink {
-        TaskSink { arena, inline: [0; INLINE.div_ceil(16)], block: None, length: 0 }
-    }
-}
-
-impl ReturnSink for TaskSink {
-    fn reserve(&mut self, length: usize) -> Result<*mut u8> {
-        self.block = None;
-        self.length = 0;
-        let room = if length <= INLINE {
-            self.inline = [0; INLINE.div_ceil(16)];
-            self.inline.as_mut_ptr().cast::<u8>()
-        } else {
-            let block = self.arena.allocate(length as u64, false)?;
-            self.block.insert(block).data()
-        };
-        self.length = length;
-        Ok(room)
-    }
-
-    fn store(&mut self, bytes: &[u8]) -> Result<()> {
-        self.reserve(bytes.len())?;
-        match &self.block {
-            Some(block) => self.arena.write(self.arena.data_offset(block.reference()), bytes),
-            None => {
-                let mut words = [0u8; INLINE.div_ceil(16) * 16];
-                words[..bytes.len()].copy_from_slice(bytes);
-                for (to, from) in self.inline.iter_mut().zip(words.chunks_exact(16)) {
-                    *to = u128::from_ne_bytes(std::array::from_fn(|i| from[i]));
-                }
-            }
-        }
-        Ok(())
-    }
-}
+use crate::sys::prim::{fence, Ordering};
 
 /// A function that was found, and how it was named: to find it again may read files.
 struct Resolved {
@@ -217,7 +171,7 @@ impl Worker<'_> {
         item.time.store(now as u64, Ordering::Relaxed);
         let _in_hand = InHand { arena: self.arena, cell: self.cell, me: self.me, job, item };
         fault!("pool.item:claimed");
-        let mut sink = TaskSink::new(self.arena);
+        let mut sink = ArenaSink::new(self.arena, INLINE);
         let (code, message) = match function {
             Ok(function) => {
                 job.arguments(item, &mut self.args);
@@ -228,11 +182,7 @@ impl Worker<'_> {
         };
         let next = if code == 0 { State::Done } else { State::Failed(Reason::Task) };
         if code != 0 {
-            let message = message.unwrap_or_default();
-            if sink.store(message.as_bytes()).is_err() {
-                let cut: String = message.chars().take(INLINE / 4).collect();
-                let _ = sink.store(cut.as_bytes());
-            }
+            sink.store_text(&message.unwrap_or_default());
         }
         let end = clock::now();
         item.code.store(code as u32, Ordering::Relaxed);
@@ -245,11 +195,12 @@ impl Worker<'_> {
 
 /// Hands the result over to the item: the commit is the exchange of its state. If the item is no longer ours (the
 /// pool was terminated) the result goes back.
-fn commit(arena: &Arena, item: &Item, sink: TaskSink, claimed: State, next: State) {
-    item.length.store(sink.length as u64, Ordering::Relaxed);
-    let Some(block) = sink.block else {
+fn commit(arena: &Arena, item: &Item, sink: ArenaSink, claimed: State, next: State) {
+    item.length.store(sink.len() as u64, Ordering::Relaxed);
+    let words = sink.words::<{ INLINE / 8 }>();
+    let Some(block) = sink.into_block() else {
         item.result.store(0, Ordering::Relaxed);
-        store_inline(&item.inline, &sink.inline);
+        item.inline.iter().zip(words).for_each(|(to, from)| to.store(from, Ordering::Relaxed));
         fault!("pool.item:written");
         item.exchange(claimed, next);
         fault!("pool.item:committed");
@@ -263,12 +214,6 @@ fn commit(arena: &Arena, item: &Item, sink: TaskSink, claimed: State, next: Stat
         block.surrender();
     } else {
         block.entry().become_kind(kind::PRIVATE);
-    }
-}
-
-fn store_inline(to: &[AtomicU64; INLINE / 8], from: &[u128]) {
-    for (index, word) in to.iter().enumerate() {
-        word.store((from[index / 2] >> (index % 2 * 64)) as u64, Ordering::Relaxed);
     }
 }
 

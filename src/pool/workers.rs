@@ -9,7 +9,7 @@ use crate::process::conditions::Conditions;
 use crate::process::fork::{self, ForkOptions};
 use crate::process::forkserver::{self, ServedOptions};
 use crate::process::identity::Identity;
-use crate::process::reaper::{self, Child, Exit};
+use crate::process::reaper::{self, Child, Ended, Exit};
 use crate::process::spawn::{self, SpawnOptions};
 use crate::process::start::StartMethod;
 use crate::sys::prim::{fence, Ordering};
@@ -119,9 +119,9 @@ pub(super) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<()> {
     let (child, bootstrap) = spawn::spawn(WORKER_BOOTSTRAP, &payload, &options, &Conditions::default())?;
     enter(shared, index as usize, &child);
     let (host, owner, pid) = (shared.clone(), child.owner, child.pid);
-    let after = move |exit| {
+    let after = move |ended: Ended| {
         drop(bootstrap);
-        after_worker(&host, index, owner, pid, exit);
+        after_worker(&host, index, owner, pid, ended.exit);
     };
     reaper::watch(child, Box::new(after));
     Ok(())

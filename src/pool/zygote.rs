@@ -10,7 +10,7 @@ use super::{mend, worker};
 use crate::arena::{wait, Arena, Obituary, Owner};
 use crate::fault;
 use crate::process::fork::{self, ForkOptions};
-use crate::process::identity::Identity;
+use crate::process::identity::{self, Identity};
 use crate::sys::clock::Deadline;
 use crate::sys::pidfd::PidFd;
 use crate::sys::prim::{Futex, Ordering};
@@ -63,8 +63,8 @@ impl Zygote {
             return;
         }
         self.made += 1;
-        let options =
-            ForkOptions { identity: Identity::worker(&self.name, self.made), die_with_parent: true };
+        let identity = Identity::worker(&self.name, self.made).on_behalf_of(identity::parent_pid());
+        let options = ForkOptions { identity, die_with_parent: true };
         let (arena, cell, hosts) = (self.arena, self.cell, self.hosts);
         // What stands there is the last worker's; the new one is not yet known to work.
         cell.record(arena, index).owner.store(0, Ordering::Release);

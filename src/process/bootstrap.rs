@@ -2,8 +2,8 @@
 //! where it is; a spawned child finds that in its environment, in one variable, removed at once, that names the arena too.
 
 use super::identity::Identity;
-use super::start;
 use super::wire::{Reader, Writer};
+use super::{executable, start};
 use crate::arena::{Arena, Block, BlockRef, Owner};
 use crate::error::{Error, Result};
 use std::os::fd::RawFd;
@@ -98,6 +98,8 @@ pub(super) struct Letter {
     pub(super) kind: u32,
     /// The parent's default start method.
     pub(super) method: i32,
+    /// The program that it has named for its children: see `executable.rs`.
+    pub(super) executable: Vec<u8>,
     pub(super) identity: Identity,
     pub(super) payload: Vec<u8>,
     /// To a child of the fork server: under what conditions it begins.
@@ -111,6 +113,8 @@ impl Letter {
         out.number(self.method as u64);
         out.bytes(self.identity.name.as_bytes());
         out.bytes(self.identity.path.as_bytes());
+        out.number(self.identity.parent as u64);
+        out.bytes(&self.executable);
         out.bytes(&self.payload);
         if let Some(conditions) = &self.conditions {
             out.bytes(conditions);
@@ -123,7 +127,12 @@ impl Letter {
         let mut letter = Letter {
             kind: from.number()? as u32,
             method: from.number()? as i32,
-            identity: Identity { name: from.text()?.to_owned(), path: from.text()?.to_owned() },
+            identity: Identity {
+                name: from.text()?.to_owned(),
+                path: from.text()?.to_owned(),
+                parent: from.number()? as i32,
+            },
+            executable: from.bytes()?.to_vec(),
             payload: from.bytes()?.to_vec(),
             conditions: None,
         };
@@ -160,7 +169,8 @@ fn sum(bytes: &[u8]) -> u64 {
 
 /// A letter for a child of this process.
 pub(super) fn letter(kind: u32, identity: Identity, payload: &[u8]) -> Letter {
-    Letter { kind, method: start::default_method(), identity, payload: payload.to_vec(), conditions: None }
+    let (method, executable) = (start::default_method(), executable::to_bytes());
+    Letter { kind, method, executable, identity, payload: payload.to_vec(), conditions: None }
 }
 
 #[cfg(test)]
@@ -194,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_letter_is_read_as_it_was_written() {
-        let identity = Identity { name: "Process-1:2".to_owned(), path: "1:2".to_owned() };
+        let identity = Identity { name: "Process-1:2".to_owned(), path: "1:2".to_owned(), parent: 77 };
         let letter = letter(3, identity, b"payload");
         let bytes = letter.to_bytes();
         assert_eq!(Letter::from_bytes(&bytes).unwrap(), letter);

@@ -4,7 +4,8 @@ use super::bootstrap::Bootstrap;
 use super::conditions::Conditions;
 use super::identity::{self, Identity};
 use super::launch::{self, Plan};
-use super::reaper::{self, Child, Exit};
+use super::outcome::Remains;
+use super::reaper::{self, Child, Ended};
 use super::recipe::Recipe;
 use super::start::{self, StartMethod};
 use super::thread;
@@ -23,7 +24,7 @@ use crate::sys::{child, signal};
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// How a process is to be.
 #[derive(Clone, Debug, Default)]
@@ -44,11 +45,14 @@ struct Record {
     changed: Futex,
     /// 1 << 32 | exit number, 0 while the process has not ended.
     exit: AtomicU64,
+    /// Set before `exit`.
+    remains: OnceLock<Remains>,
 }
 
 impl Record {
-    fn set(&self, exit: Exit) {
-        self.exit.store(1 << 32 | u64::from(exit.number() as u32), Ordering::SeqCst);
+    fn set(&self, ended: Ended, remains: Remains) {
+        let _ = self.remains.set(remains);
+        self.exit.store(1 << 32 | u64::from(ended.exit.number() as u32), Ordering::SeqCst);
         event::notify(&self.changed, u32::MAX);
         if let Some(arena) = Arena::if_made() {
             arena.ring_own_bell();
@@ -180,10 +184,12 @@ impl Process {
             await_at_exit();
         }
         if method == StartMethod::Thread {
-            return thread::start(&plan, move |exit| record.set(exit)).map(Started::Thread);
+            return thread::start(&plan, move |ended, remains| record.set(ended, remains))
+                .map(Started::Thread);
         }
         let (mut child, bootstrap) = launch::launch(method, &plan)?;
         child.awaited_at_exit = !self.daemon;
+        child.listed = true;
         let (pid, owner) = (child.pid, child.owner);
         watch(child, record, bootstrap);
         Ok(Started::Child { pid, owner })
@@ -232,14 +238,7 @@ impl Process {
         }
         match self.started()? {
             Started::Child { owner, .. } => reaper::signal(owner, signal),
-            Started::Thread(_) => Err(Error::new(
-                Status::Unsupported,
-                format!(
-                    "{} is a thread of this process (MP_START_THREAD): it can't be sent a signal, nor be ended \
-                     from outside",
-                    self.identity.name
-                ),
-            )),
+            Started::Thread(_) => Err(self.is_a_thread()),
         }
     }
 
@@ -298,6 +297,32 @@ impl Process {
         Ok(format!("<Process({}, {stands})>", self.identity.name))
     }
 
+    fn is_a_thread(&self) -> Error {
+        let text = format!(
+            "{} is a thread of this process (MP_START_THREAD): it can't be sent a signal, nor be ended from outside",
+            self.identity.name
+        );
+        Error::new(Status::Unsupported, text)
+    }
+
+    /// What is left of it, once it has ended.
+    pub(super) fn remains(&self) -> Option<&Remains> {
+        self.record.remains.get()
+    }
+
+    /// What it is called, for messages.
+    pub(super) fn name_text(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// Its process id and its slot, if it was started, and is no thread.
+    pub(super) fn started_child(&self) -> Result<(i32, Owner)> {
+        match self.started()? {
+            Started::Child { pid, owner } => Ok((pid, owner)),
+            Started::Thread(_) => Err(self.is_a_thread()),
+        }
+    }
+
     fn started(&self) -> Result<Started> {
         match &*self.stage()?.lock() {
             Stage::Started(started) => Ok(started.clone()),
@@ -331,11 +356,12 @@ impl fmt::Display for Process {
 }
 
 fn watch(child: Child, record: Arc<Record>, bootstrap: Option<Bootstrap>) {
+    let owner = child.owner;
     reaper::watch(
         child,
-        Box::new(move |exit| {
+        Box::new(move |ended| {
             drop(bootstrap);
-            record.set(exit);
+            record.set(ended, Remains::collect(owner, &ended));
         }),
     );
 }

@@ -5,6 +5,7 @@
 
 use crate::sys::fork::LocalLock;
 use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, CString};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// The name of a process and the path of counters from the first process to it.
@@ -14,6 +15,8 @@ pub struct Identity {
     pub name: String,
     /// `2:1` is the first child of the second child.
     pub path: String,
+    /// The process that has made it.
+    pub parent: i32,
 }
 
 impl Identity {
@@ -21,7 +24,16 @@ impl Identity {
     pub fn worker(name: &str, n: u64) -> Identity {
         super::register_fork_handlers();
         let path = current().map_or_else(String::new, |current| format!("{}:", current.path));
-        Identity { name: format!("{name}-{n}"), path: format!("{path}{n}") }
+        Identity {
+            name: format!("{name}-{n}"),
+            path: format!("{path}{n}"),
+            parent: std::process::id() as i32,
+        }
+    }
+
+    /// The same, made on behalf of another process.
+    pub fn on_behalf_of(self, parent: i32) -> Identity {
+        Identity { parent, ..self }
     }
 }
 
@@ -64,12 +76,16 @@ pub(super) fn is_on_thread() -> bool {
 
 /// A process that serves this one, under a name of its own: it counts as no child.
 pub fn helper(name: &str) -> Identity {
-    Identity { name: name.to_owned(), path: current().map_or_else(String::new, |current| current.path) }
+    let path = current().map_or_else(String::new, |current| current.path);
+    Identity { name: name.to_owned(), path, parent: std::process::id() as i32 }
 }
 
 /// This process's; `None` in one that libmp did not start.
 #[link_section = "mp_fork_data"]
 pub(super) static CURRENT: LocalLock<Option<Identity>> = LocalLock::new(None);
+/// Names of processes that were asked for, here and in those that this one is a copy of.
+#[link_section = "mp_fork_data"]
+pub(super) static NAMES: LocalLock<Vec<&'static CStr>> = LocalLock::new(Vec::new());
 #[link_section = "mp_fork_data"]
 static CHILDREN: AtomicU32 = AtomicU32::new(0);
 /// Whether this process, or the one that forked it, dies with its parent.
@@ -94,12 +110,31 @@ pub fn next(name: Option<String>) -> Identity {
         Some(current) => format!("{}:{number}", current.path),
         None => number.to_string(),
     };
-    Identity { name: name.unwrap_or_else(|| format!("Process-{path}")), path }
+    let name = name.unwrap_or_else(|| format!("Process-{path}"));
+    Identity { name, path, parent: std::process::id() as i32 }
 }
 
 /// What this process is called.
 pub fn current_name() -> String {
     current().map_or_else(|| "MainProcess".to_owned(), |current| current.name)
+}
+
+/// The same as a C string, which lives as long as the process.
+pub fn current_c_name() -> &'static CStr {
+    let name = current_name();
+    let mut asked = NAMES.lock();
+    if let Some(known) = asked.last().filter(|known| known.to_bytes() == name.as_bytes()) {
+        return known;
+    }
+    let name = CString::new(name).unwrap_or_default();
+    asked.push(Box::leak(name.into_boxed_c_str()));
+    asked[asked.len() - 1]
+}
+
+/// The process that has made this one by libmp; 0 if none has.
+pub fn parent_pid() -> i32 {
+    super::register_fork_handlers();
+    current().map_or(0, |current| current.parent)
 }
 
 /// Whether this process dies with its parent. Then all that it starts dies with it in turn, daemon or not: who ends
@@ -132,11 +167,14 @@ mod tests {
         assert_eq!(named.name, "worker");
         assert_ne!(named.path, first.path);
         assert_eq!(current_name(), "MainProcess");
+        assert_eq!(current_c_name(), c"MainProcess");
+        assert!(std::ptr::eq(current_c_name(), current_c_name()));
+        assert_eq!(parent_pid(), 0);
     }
 
     #[test]
     fn a_thread_has_a_name_and_children_of_its_own() {
-        let identity = Identity { name: "twin".to_owned(), path: "7".to_owned() };
+        let identity = Identity { name: "twin".to_owned(), path: "7".to_owned(), parent: 1 };
         assert!(!is_on_thread());
         on_thread(identity, || {
             assert!(is_on_thread());

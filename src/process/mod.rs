@@ -3,19 +3,24 @@
 pub(crate) mod bootstrap;
 pub mod call;
 pub mod conditions;
+mod ending;
+pub mod executable;
 pub mod fork;
 pub mod forkserver;
 mod handle;
 pub mod identity;
 mod launch;
+mod outcome;
 pub mod reaper;
 mod recipe;
 mod refused;
 pub mod server;
+pub mod sink;
 pub mod spawn;
 pub mod start;
 pub mod target;
 mod thread;
+mod tree;
 pub mod wire;
 
 pub use self::conditions::Conditions;
@@ -56,6 +61,8 @@ extern "C" fn prepare() {
     }
     target::LOCATED.hold_over_fork();
     identity::CURRENT.hold_over_fork();
+    identity::NAMES.hold_over_fork();
+    executable::NAMED.hold_over_fork();
     reaper::STATE.hold_over_fork();
     thread::STATE.hold_over_fork();
     forkserver::STATE.hold_over_fork();
@@ -80,6 +87,8 @@ fn release() {
     forkserver::STATE.release_after_fork();
     thread::STATE.release_after_fork();
     reaper::STATE.release_after_fork();
+    executable::NAMED.release_after_fork();
+    identity::NAMES.release_after_fork();
     identity::CURRENT.release_after_fork();
     target::LOCATED.release_after_fork();
     target::REGISTRY.release_after_fork();

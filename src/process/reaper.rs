@@ -12,7 +12,7 @@ use crate::fault;
 use crate::sys::clock::{self, Deadline};
 use crate::sys::fork::LocalLock;
 use crate::sys::log;
-use crate::sys::pidfd::{self, PidFd};
+use crate::sys::pidfd::{self, PidFd, Usage};
 use crate::sys::prim::{Futex, Ordering};
 use crate::sys::watch::Watcher;
 use crate::sys::{child, futex, thread};
@@ -69,6 +69,15 @@ impl Exit {
     }
 }
 
+/// What the reaper knows of a child that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub exit: Exit,
+    /// What it has used; `None` where the host has reaped it.
+    pub usage: Option<Usage>,
+}
+
 /// A child that was just made.
 #[derive(Debug)]
 pub struct Child {
@@ -80,6 +89,8 @@ pub struct Child {
     pub(crate) pidfd: Option<Arc<PidFd>>,
     /// Whether this process waits for its end before it exits.
     pub awaited_at_exit: bool,
+    /// Whether [`active`] tells of it.
+    pub listed: bool,
 }
 
 impl Child {
@@ -88,11 +99,17 @@ impl Child {
         let pidfd = PidFd::open(pid)?;
         // Where the host reaps everything, the number may mean another process by now: not a child.
         let gone = pidfd.peek() == pidfd::Exit::Stolen;
-        Ok(Child { pid, owner, pidfd: (!gone).then(|| Arc::new(pidfd)), awaited_at_exit: false })
+        Ok(Child {
+            pid,
+            owner,
+            pidfd: (!gone).then(|| Arc::new(pidfd)),
+            awaited_at_exit: false,
+            listed: false,
+        })
     }
 }
 
-type OnExit = Box<dyn FnOnce(Exit) + Send>;
+type OnExit = Box<dyn FnOnce(Ended) + Send>;
 
 struct Watched {
     child: Child,
@@ -205,6 +222,11 @@ pub fn signal(owner: Owner, signal: i32) -> Result<()> {
     }
 }
 
+/// Whether a child that is watched runs: then its number is its own.
+pub(super) fn is_running(owner: Owner) -> bool {
+    find(owner).and_then(|(pidfd, _)| pidfd).is_some_and(|pidfd| pidfd.peek() == pidfd::Exit::Running)
+}
+
 fn find(owner: Owner) -> Option<(Option<Arc<PidFd>>, RawFd)> {
     with_state(|state| {
         let watched = state.children.iter().find(|w| w.child.owner == owner)?;
@@ -226,6 +248,12 @@ pub(super) fn await_end(owner: Owner, deadline: Deadline) -> bool {
             return false;
         }
     }
+}
+
+/// The process ids of the children that run and are to be told of.
+pub fn active() -> Vec<i32> {
+    super::register_fork_handlers();
+    with_state(|state| state.children.iter().filter(|w| w.child.listed).map(|w| w.child.pid).collect())
 }
 
 /// Waits for the end of all children that are to be awaited.
@@ -349,7 +377,8 @@ fn bury(owner: Owner, pidfd: Option<Arc<PidFd>>) {
     let arena = Arena::if_made();
     let recorded = || arena.and_then(|arena| arena.recorded_exit(owner));
     fault!("reaper.bury:taken");
-    let exit = match pidfd.map_or(pidfd::Exit::Stolen, |pidfd| pidfd.reap()) {
+    let (exit, usage) = pidfd.map_or((pidfd::Exit::Stolen, None), |pidfd| pidfd.reap());
+    let exit = match exit {
         pidfd::Exit::Exited(code) => Exit::Code(code),
         pidfd::Exit::Signaled(signal) => Exit::Signal(signal),
         _ => recorded().map_or(Exit::Unknown, |code| Exit::Code(code & 0xff)),
@@ -360,7 +389,7 @@ fn bury(owner: Owner, pidfd: Option<Arc<PidFd>>) {
     }
     // Before anybody hears of it, so that whoever has joined the child finds nothing of it left.
     drop(child);
-    if catch_unwind(AssertUnwindSafe(|| on_exit(exit))).is_err() {
+    if catch_unwind(AssertUnwindSafe(|| on_exit(Ended { exit, usage }))).is_err() {
         log::say(log::ERROR, "a defect in libmp: what follows a child's end has failed");
     }
     BURIED.fetch_add(1, Ordering::Release);

@@ -1,12 +1,14 @@
 //! What a process is to do: a function and its arguments, as the maker keeps them, as they travel, and how the child
 //! runs them.
 
-use super::call::Call;
+use super::call::{Call, Outcome, ReturnSink};
 use super::identity;
+use super::outcome;
 use super::target::Target;
 use super::wire::{Reader, Writer};
 use super::EXIT_FAILED;
-use crate::error::Result;
+use crate::arena::Arena;
+use crate::error::{Error, Result};
 use crate::sys::function::Function;
 use crate::sys::log;
 
@@ -18,21 +20,28 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
-    /// In the child: calls the function; the exit code.
+    /// In the child: calls the function and leaves the outcome to the maker; the exit code.
     #[link_section = "mp_fork"]
     pub(super) fn run(&self) -> i32 {
+        let arena = match Arena::get() {
+            Ok(arena) => arena,
+            Err(error) => return could_not_begin(&error),
+        };
+        let mut sink = outcome::sink(arena);
+        let said = self.call(&mut sink);
+        outcome::leave(arena, sink, &said);
+        outcome::exit_code(&said)
+    }
+
+    /// Calls the function, and logs if it fails.
+    pub(super) fn call(&self, sink: &mut dyn ReturnSink) -> Outcome {
         let args: Vec<&[u8]> = self.args.iter().map(Vec::as_slice).collect();
-        let mut returned = Vec::new();
-        let outcome = Call::new(&args, &mut returned).run(self.function);
+        let outcome = Call::new(&args, sink).run(self.function);
         if let Some(message) = &outcome.message {
             let name = identity::current_name();
             log::say(log::ERROR, &format!("{name} failed with code {}: {message}", outcome.code));
         }
-        // Of a failure's code only the low byte arrives; it must not look like success.
-        match outcome.code & 0xff {
-            0 if outcome.message.is_some() => 1,
-            code => code,
-        }
+        outcome
     }
 
     /// As it travels to a child that runs the program anew.
@@ -58,10 +67,13 @@ impl Recipe {
 pub(crate) fn run_spawned(payload: &[u8]) -> i32 {
     match Recipe::decode(payload) {
         Ok(recipe) => recipe.run(),
-        Err(error) => {
-            let name = identity::current_name();
-            log::say(log::ERROR, &format!("{name} could not begin: {error}"));
-            EXIT_FAILED
-        }
+        Err(error) => could_not_begin(&error),
     }
+}
+
+fn could_not_begin(error: &Error) -> i32 {
+    let name = identity::current_name();
+    log::say(log::ERROR, &format!("{name} could not begin: {error}"));
+    outcome::leave_failure(EXIT_FAILED, format!("it could not begin: {error}"));
+    EXIT_FAILED
 }

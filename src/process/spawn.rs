@@ -4,12 +4,12 @@ use super::bootstrap::{self, Bootstrap, Letter, Ticket};
 use super::conditions::Conditions;
 use super::identity::{self, Identity};
 use super::reaper::{self, Child};
-use super::{fork, start, EXIT_FAILED};
+use super::{executable, fork, start, EXIT_FAILED};
 use crate::arena::Arena;
 use crate::error::{Error, Result, Status};
 use crate::fault;
 use crate::sys::descriptors::{self, Place};
-use crate::sys::{child, elf, life, log, spawn as program};
+use crate::sys::{child, life, log, spawn as program};
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -55,12 +55,13 @@ pub fn spawn(
 
 /// That this program can be run again, as a child.
 pub(super) fn check_called() -> Result<()> {
-    if CALLED.load(Ordering::Acquire) {
+    if CALLED.load(Ordering::Acquire) || executable::is_named() {
         return Ok(());
     }
     Err(Error::new(
         Status::Bootstrap,
-        "spawn and forkserver run this program again, so it must call mp_main_init first in main; it has not",
+        "spawn and forkserver run this program again, so it must call mp_main_init first in main, which it has not; a \
+         plug-in can name another program by mp_set_executable",
     ))
 }
 
@@ -77,10 +78,10 @@ fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool, conditions: &Con
     let variable = CString::new(format!("{}={}", bootstrap::VARIABLE, ticket.to_text()))
         .map_err(|_| Error::internal("a ticket with a NUL byte"))?;
     let variables = conditions.env.iter().chain([&variable]).map(CString::as_c_str);
-    let path = program::c_path(elf::program_path()?)?;
+    let (path, arguments) = executable::program()?;
     let pid = program::spawn(&program::Spawn {
         path: &path,
-        arguments: &program::arguments(),
+        arguments: &arguments,
         environment: &variables.collect::<Vec<_>>(),
         setting: conditions.setting(&places),
         life: ticket.life,
@@ -132,6 +133,7 @@ fn begin(text: &str) -> Result<Letter> {
     fault!("process.spawn:attached");
     let letter = Letter::open(arena, ticket.letter)?;
     identity::take_on(letter.identity.clone(), ticket.life.is_some());
+    executable::take_on(&letter.executable);
     start::set_default(letter.method)?;
     Ok(letter)
 }

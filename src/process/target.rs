@@ -1,5 +1,6 @@
 //! How a function reaches another process: by its pointer, by its place in a loaded object, or by its name.
 
+use super::executable;
 use super::wire::{Reader, Writer};
 use crate::error::{Error, Result, Status};
 use crate::sys::elf::{self, Place};
@@ -62,8 +63,16 @@ impl Target {
         Target::Pointer(function)
     }
 
-    /// To a child that runs the program anew.
+    /// To a child that runs the program anew, or another that was named.
     pub fn for_exec(function: Function) -> Result<Target> {
+        let target = Target::by_name_or_place(function)?;
+        if let Target::Module(place) = &target {
+            executable::check_reaches(place)?;
+        }
+        Ok(target)
+    }
+
+    fn by_name_or_place(function: Function) -> Result<Target> {
         if let Some(name) = registered_name(function) {
             return Ok(Target::Name(name));
         }
@@ -75,8 +84,8 @@ impl Target {
         let address = function.address() as *const c_void;
         let place = elf::locate(address).ok_or_else(|| {
             Error::invalid(format!(
-                "the function at {address:?} is in no loaded object and can't travel: register it by name \
-                 (mp_register)"
+                "the function at {address:?} is in no loaded object, or in one whose file has been replaced, and can't \
+                 travel: register it by name (mp_register)"
             ))
         })?;
         super::register_fork_handlers();
@@ -89,7 +98,7 @@ impl Target {
         if elf::loaded_count() == loaded {
             return Ok(Target::Pointer(function));
         }
-        Target::for_exec(function)
+        Target::by_name_or_place(function)
     }
 
     /// As bytes.

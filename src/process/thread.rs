@@ -9,8 +9,10 @@
 use super::fork;
 use super::identity;
 use super::launch::Plan;
-use super::reaper::Exit;
+use super::outcome::{self, Remains};
+use super::reaper::{Ended, Exit};
 use super::start;
+use crate::arena::Arena;
 use crate::error::Result;
 use crate::fault;
 use crate::sys::fork::LocalLock;
@@ -57,7 +59,11 @@ fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
 }
 
 /// Starts a thread that runs the recipe, and then calls `on_end` as its last act.
-pub(super) fn start(plan: &Plan<'_>, on_end: impl FnOnce(Exit) + Send + 'static) -> Result<Arc<Running>> {
+pub(super) fn start(
+    plan: &Plan<'_>,
+    on_end: impl FnOnce(Ended, Remains) + Send + 'static,
+) -> Result<Arc<Running>> {
+    let arena = Arena::get()?;
     start::check_may_start()?;
     plan.refuse_conditions()?;
     super::register_fork_handlers();
@@ -65,14 +71,19 @@ pub(super) fn start(plan: &Plan<'_>, on_end: impl FnOnce(Exit) + Send + 'static)
     let (this, identity, recipe) = (running.clone(), plan.identity.clone(), plan.recipe.clone());
     let body = move || {
         THIS.set(Arc::as_ptr(&this));
+        let mut left = None;
         let run = || {
             fault!("process.thread:begun");
-            recipe.run()
+            let mut sink = outcome::sink(arena);
+            let said = recipe.call(&mut sink);
+            left = Some(outcome::whole(sink, &said));
+            outcome::exit_code(&said)
         };
         let code = identity::on_thread(identity, || fork::run(run));
         // Nothing of it is left when others hear of its end.
         drop((recipe, this));
-        on_end(Exit::Code(code));
+        let remains = Remains::of_thread(left);
+        on_end(Ended { exit: Exit::Code(code), usage: None }, remains);
     };
     // Under the lock, so that no fork and no exit of this process comes between the start and the entry.
     with_state(|state| {

@@ -2,12 +2,13 @@
 //! files finds it, wherever they are loaded there.
 
 use super::loader;
+use super::procfs;
+use super::program::{mapped_path, program_path};
 use crate::error::{Error, Result, Status};
 use std::ffi::{c_int, c_void, CStr, CString, OsStr};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What tells a file from others, and from other versions of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,16 @@ impl Object<'_> {
     }
 
     fn identity(&self) -> Option<Identity> {
-        self.build_id().or_else(|| file_identity(&self.path()?))
+        self.build_id().or_else(|| file_identity(&self.path()?).filter(|file| self.is_file(file)))
+    }
+
+    /// Whether this is still the file that is loaded: another may have taken its place.
+    fn is_file(&self, file: &Identity) -> bool {
+        let mapped = self.first_byte().and_then(|start| procfs::mapping_at(start as *const u8));
+        match (file, mapped) {
+            (Identity::File(numbers), Some((_, inode))) => numbers[1] == inode,
+            _ => true,
+        }
     }
 
     fn path(&self) -> Option<PathBuf> {
@@ -177,57 +187,9 @@ pub fn loaded_count() -> u64 {
     find_object(|object| Some(object.loads)).unwrap_or(0)
 }
 
-/// The path of this program: what /proc/self/exe names; the program's own file where that names its loader
-/// instead (`ld.so program`); the link itself when the file has been deleted or replaced.
-pub fn program_path() -> Result<PathBuf> {
-    const LINK: &str = "/proc/self/exe";
-    // Whether the link names what is mapped here, which never changes: to see it takes a look at all that is.
-    static NAMED: AtomicBool = AtomicBool::new(false);
-    // Where the first thread has left, the process's own link leads nowhere, but a thread's does, and a child's.
-    const THREADS_LINK: &str = "/proc/thread-self/exe";
-    let named = std::fs::read_link(THREADS_LINK).ok();
-    let path = if NAMED.load(Ordering::Relaxed) && named.is_some() {
-        named
-    } else {
-        let start = find_object(|object| Some(object.first_byte())).flatten();
-        let mapped = start.and_then(mapped_path);
-        NAMED.store(named.is_some() && named == mapped, Ordering::Relaxed);
-        match (named, mapped) {
-            (Some(named), Some(mapped)) if named != mapped => Some(mapped),
-            (named, mapped) => named.or(mapped),
-        }
-    };
-    match path {
-        Some(path) if path.exists() => Ok(path),
-        _ if Path::new(THREADS_LINK).exists() => Ok(PathBuf::from(LINK)),
-        _ => Err(Error::new(Status::System, "the program's own file can't be found: is /proc mounted?")),
-    }
-}
-
-/// The path of the file that is mapped at an address, as this process's memory map shows it.
-fn mapped_path(address: u64) -> Option<PathBuf> {
-    let maps = std::fs::read("/proc/thread-self/maps").ok()?;
-    maps.split(|&b| b == b'\n').find_map(|line| path_in_line(line, address))
-}
-
-/// The path in a line "START-END PERMS OFFSET DEV INODE     PATH", if the address lies in its range.
-fn path_in_line(line: &[u8], address: u64) -> Option<PathBuf> {
-    let hex = |text: &[u8]| u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok();
-    let range = line.split(|&b| b == b' ').next()?;
-    let dash = range.iter().position(|&b| b == b'-')?;
-    if !(hex(&range[..dash])?..hex(&range[dash + 1..])?).contains(&address) {
-        return None;
-    }
-    let path = &line[line.iter().position(|&b| b == b'/')?..];
-    // A line break is all that the kernel escapes here.
-    let mut unescaped = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let Some((&first, tail)) = rest.split_first() {
-        let escaped = rest.strip_prefix(b"\\012");
-        unescaped.push(if escaped.is_some() { b'\n' } else { first });
-        rest = escaped.unwrap_or(tail);
-    }
-    Some(PathBuf::from(std::ffi::OsString::from_vec(unescaped)))
+/// Where this program's file is mapped.
+pub(super) fn program_start() -> Option<u64> {
+    find_object(|object| Some(object.first_byte())).flatten()
 }
 
 impl Place {
@@ -277,7 +239,7 @@ impl Place {
                 return Ok(address);
             }
         }
-        Err(Error::new(Status::NotFound, format!("the function at {self} does not exist in this program")))
+        Err(Error::new(Status::NotFound, format!("the function at {self} does not exist in this program: that file is not there, or is another build")))
     }
 
     /// Loads the object for good.
@@ -415,18 +377,8 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_the_memory_map() {
-        let line = b"1000-2000 r-xp 00000000 08:01 55                    /opt/a b\\012c (deleted)";
-        assert_eq!(path_in_line(line, 0x1fff), Some(PathBuf::from("/opt/a b\nc (deleted)")));
-        assert_eq!(path_in_line(line, 0x2000), None);
-        assert_eq!(path_in_line(b"1000-2000 rw-p 00000000 00:00 0", 0x1000), None);
-        assert_eq!(path_in_line(b"", 0), None);
-    }
-
-    #[test]
     fn loading_raises_the_count() {
         assert!(loaded_count() > 0);
-        assert!(program_path().unwrap().is_absolute());
     }
 
     proptest! {

@@ -50,6 +50,8 @@ pub mod poll;
 #[cfg(not(loom))]
 pub mod procfs;
 #[cfg(not(loom))]
+pub mod program;
+#[cfg(not(loom))]
 pub mod random;
 #[cfg(not(loom))]
 pub mod reap;
@@ -73,5 +75,7 @@ pub mod stdio;
 pub(crate) mod testing;
 #[cfg(not(loom))]
 pub mod thread;
+#[cfg(not(loom))]
+pub mod tree;
 #[cfg(not(loom))]
 pub mod watch;

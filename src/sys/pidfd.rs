@@ -19,6 +19,56 @@ pub enum Exit {
     Stolen,
 }
 
+/// What a process and the children that it has waited for have used of the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time in its own code, in nanoseconds.
+    pub user: i64,
+    /// The same in the kernel.
+    pub system: i64,
+    /// The most memory that it, or one of those children, had at once, in bytes.
+    pub max_resident: u64,
+    /// Pages that came without reading a disk.
+    pub minor_faults: u64,
+    /// Pages that were read.
+    pub major_faults: u64,
+    /// How often it waited.
+    pub voluntary_switches: u64,
+    /// How often another came first.
+    pub involuntary_switches: u64,
+}
+
+impl Usage {
+    /// What this thread has used; the memory is the whole process's.
+    pub fn of_this_thread() -> Usage {
+        // SAFETY: all zeroes is a valid rusage, which the call fills.
+        unsafe {
+            let mut raw: libc::rusage = std::mem::zeroed();
+            libc::getrusage(libc::RUSAGE_THREAD, &mut raw);
+            Usage::of(&raw)
+        }
+    }
+
+    fn of(raw: &libc::rusage) -> Usage {
+        let time = |t: libc::timeval| nanoseconds(t.tv_sec, t.tv_usec);
+        let number = |n: libc::c_long| n.max(0) as u64;
+        Usage {
+            user: time(raw.ru_utime),
+            system: time(raw.ru_stime),
+            max_resident: number(raw.ru_maxrss) * 1024,
+            minor_faults: number(raw.ru_minflt),
+            major_faults: number(raw.ru_majflt),
+            voluntary_switches: number(raw.ru_nvcsw),
+            involuntary_switches: number(raw.ru_nivcsw),
+        }
+    }
+}
+
+/// Whatever type the two have on this machine.
+fn nanoseconds(seconds: impl Into<i64>, microseconds: impl Into<i64>) -> i64 {
+    seconds.into() * 1_000_000_000 + microseconds.into() * 1000
+}
+
 /// A child by its pidfd, close-on-exec. Where there is none (no descriptor is free, the host has closed it, under
 /// valgrind) the number does as well: it stays the child's until somebody reaps it, and a wait looks now and then.
 #[derive(Debug)]
@@ -60,21 +110,22 @@ impl PidFd {
 
     /// How the child stands; an ended one stays a zombie.
     pub fn peek(&self) -> Exit {
-        self.status(libc::WNOWAIT)
+        self.status(libc::WNOWAIT).0
     }
 
-    /// How the child stands; an ended one is reaped, and this is the only call that hears of its end.
-    pub fn reap(&self) -> Exit {
-        let exit = self.status(0);
+    /// How the child stands; an ended one is reaped, and this is the only call that hears of its end, and what the child
+    /// has used.
+    pub fn reap(&self) -> (Exit, Option<Usage>) {
+        let (exit, usage) = self.status(0);
         if exit != Exit::Running {
             self.reaped.store(true, Ordering::Release);
         }
-        exit
+        (exit, usage)
     }
 
-    fn status(&self, flags: libc::c_int) -> Exit {
+    fn status(&self, flags: libc::c_int) -> (Exit, Option<Usage>) {
         if self.reaped.load(Ordering::Acquire) {
-            return Exit::Stolen;
+            return (Exit::Stolen, None);
         }
         let by_fd = match self.fd {
             NONE => Err(libc::EBADF),
@@ -85,7 +136,7 @@ impl PidFd {
                 libc::ECHILD => Err(errno),
                 _ => status(libc::P_PID, self.pid, flags),
             })
-            .unwrap_or(Exit::Stolen)
+            .unwrap_or((Exit::Stolen, None))
     }
 
     /// Sends a signal; false if the process has already been reaped.
@@ -147,20 +198,26 @@ impl PidFd {
     }
 }
 
-fn status(kind: libc::idtype_t, id: i32, flags: libc::c_int) -> std::result::Result<Exit, i32> {
-    // SAFETY: all zeroes is a valid siginfo.
-    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+type Status = (Exit, Option<Usage>);
+
+fn status(kind: libc::idtype_t, id: i32, flags: libc::c_int) -> std::result::Result<Status, i32> {
+    // SAFETY: all zeroes is a valid siginfo, and a valid rusage.
+    let (mut info, mut usage): (libc::siginfo_t, libc::rusage) = unsafe { std::mem::zeroed() };
     let flags = flags | libc::WEXITED | libc::WNOHANG;
-    // SAFETY: `info` is live; a descriptor that is no pidfd only gives an error.
-    if os::retry(|| unsafe { libc::waitid(kind, id as libc::id_t, &mut info, flags) }) < 0 {
+    // The system call itself, which has one parameter more than libc's function.
+    // SAFETY: `info` and `usage` are live; a descriptor that is no pidfd only gives an error.
+    let mut wait = || unsafe {
+        libc::syscall(libc::SYS_waitid, kind, id, &raw mut info, flags, &raw mut usage) as libc::c_int
+    };
+    if os::retry(&mut wait) < 0 {
         return Err(os::errno());
     }
     // SAFETY: waitid filled the fields of SIGCHLD, or left the zeroes.
     let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
     Ok(match info.si_code {
-        _ if pid == 0 => Exit::Running,
-        libc::CLD_EXITED => Exit::Exited(status),
-        _ => Exit::Signaled(status),
+        _ if pid == 0 => (Exit::Running, None),
+        libc::CLD_EXITED => (Exit::Exited(status), Some(Usage::of(&usage))),
+        _ => (Exit::Signaled(status), Some(Usage::of(&usage))),
     })
 }
 
@@ -205,19 +262,21 @@ mod tests {
         assert!(child.wait(Deadline::after(WATCHDOG)));
         assert_eq!(child.peek(), Exit::Exited(7));
         assert_eq!(child.peek(), Exit::Exited(7));
-        assert_eq!(child.reap(), Exit::Exited(7));
-        assert_eq!(child.reap(), Exit::Stolen);
+        let (exit, usage) = child.reap();
+        assert_eq!(exit, Exit::Exited(7));
+        assert!(usage.unwrap().max_resident > 0);
+        assert_eq!(child.reap(), (Exit::Stolen, None));
         assert!(!child.send_signal(libc::SIGKILL).unwrap());
     }
 
     #[test]
     fn a_running_child_is_killed() {
         let child = child(sleep);
-        assert_eq!(child.reap(), Exit::Running);
+        assert_eq!(child.reap(), (Exit::Running, None));
         assert!(!child.wait(Deadline::Now));
         assert!(child.send_signal(libc::SIGKILL).unwrap());
         assert!(child.wait(Deadline::after(WATCHDOG)));
-        assert_eq!(child.reap(), Exit::Signaled(libc::SIGKILL));
+        assert_eq!(child.reap().0, Exit::Signaled(libc::SIGKILL));
     }
 
     #[test]
@@ -242,8 +301,8 @@ mod tests {
         assert!(!lost.wait(Deadline::Now));
         assert!(lost.send_signal(libc::SIGKILL).unwrap());
         assert!(lost.wait(Deadline::after(WATCHDOG)));
-        assert_eq!(lost.reap(), Exit::Signaled(libc::SIGKILL));
-        assert_eq!(lost.reap(), Exit::Stolen);
+        assert_eq!(lost.reap().0, Exit::Signaled(libc::SIGKILL));
+        assert_eq!(lost.reap().0, Exit::Stolen);
         assert!(!lost.send_signal(libc::SIGKILL).unwrap());
         drop(lost);
         assert!(os::file_of(place).is_some());

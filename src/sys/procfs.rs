@@ -40,7 +40,15 @@ pub fn stat(pid: i32) -> Option<Stat> {
     if pid <= 0 || !proc_is_ours() {
         return None;
     }
-    let path = SmallText::<32>::new(format_args!("/proc/{pid}/stat"));
+    read_stat(&SmallText::<32>::new(format_args!("/proc/{pid}/stat")))
+}
+
+/// The same for a thread of a process.
+pub fn thread_stat(pid: i32, thread: i32) -> Option<Stat> {
+    read_stat(&SmallText::<64>::new(format_args!("/proc/{pid}/task/{thread}/stat")))
+}
+
+fn read_stat<const N: usize>(path: &SmallText<N>) -> Option<Stat> {
     let mut buffer = [0; 1024];
     parse_stat(os::read_file(path.as_c_str(), &mut buffer).ok()?)
 }

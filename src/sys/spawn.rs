@@ -7,7 +7,7 @@ use super::life::Passed;
 use super::os;
 use super::setting::{Failure, Setting};
 use super::signal::{self, Reset};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void, CStr, CString};
 use std::os::fd::RawFd;
@@ -163,6 +163,24 @@ fn close_range(first: u32, last: u32) {
     (first..=last.min(end)).for_each(|fd| descriptors::close(fd as RawFd));
 }
 
+/// Refuses a path that is no program which this process may run.
+pub fn check_executable(path: &std::path::Path) -> Result<()> {
+    let name = c_path(path.to_path_buf())?;
+    let refused = |status, why: &str| Error::new(status, format!("{} {why}", path.display()));
+    // SAFETY: a C string and a flag.
+    if unsafe { libc::access(name.as_ptr(), libc::X_OK) } < 0 {
+        return Err(match os::errno() {
+            libc::ENOENT | libc::ENOTDIR => refused(Status::NotFound, "does not exist"),
+            libc::EACCES => refused(Status::Access, "can't be executed by this user"),
+            errno => Error::from_errno(format_args!("{}", path.display()), errno),
+        });
+    }
+    if !path.is_file() {
+        return Err(refused(Status::Access, "is no file, and can't be executed"));
+    }
+    Ok(())
+}
+
 /// A path as a C string.
 pub fn c_path(path: std::path::PathBuf) -> Result<CString> {
     CString::new(path.into_os_string().into_vec()).map_err(|_| Error::invalid("a path with a NUL byte"))
@@ -172,7 +190,7 @@ pub fn c_path(path: std::path::PathBuf) -> Result<CString> {
 mod tests {
     use super::*;
     use crate::sys::descriptors::Place;
-    use crate::sys::elf;
+    use crate::sys::program;
     use crate::sys::signal::AllBlocked;
     use std::fs::File;
     use std::io::Read;
@@ -266,7 +284,7 @@ mod tests {
 
     #[test]
     fn this_program_runs_again() {
-        let path = c_path(elf::program_path().unwrap()).unwrap();
+        let path = c_path(program::program_path().unwrap()).unwrap();
         let arguments = [path.clone(), c"--list".to_owned(), c"no-such-test".to_owned()];
         let pid = spawn(&what(&path, &arguments, &[], &[])).unwrap();
         let mut status = -1;

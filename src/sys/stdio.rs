@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn what_is_not_written_is_seen() {
         let ended = alone("sys::stdio::tests::what_is_not_written_is_seen", || {
-            let _ = flush_before_fork(true);
+            look_around();
             let file = TestFile::new();
             assert!(is_all_written());
             file.put(c"x");
