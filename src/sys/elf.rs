@@ -132,7 +132,8 @@ impl Object<'_> {
     fn path(&self) -> Option<PathBuf> {
         let name = self.name.to_bytes();
         match name.first() {
-            None => program_path().ok(),
+            // Its file may have gone: then the path only says what is meant.
+            None => program_path().ok().or_else(|| mapped_path(self.first_byte()?)),
             Some(b'/') => Some(PathBuf::from(OsStr::from_bytes(name))),
             // Relative to what was the working directory when it was loaded.
             Some(_) => mapped_path(self.first_byte()?),

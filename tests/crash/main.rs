@@ -20,6 +20,7 @@ mod locks;
 mod memory;
 mod named;
 mod named_access;
+mod outcomes;
 mod pipe_storm;
 mod pipes;
 mod pool_faults;
@@ -80,6 +81,7 @@ fn main() {
         pools::cases,
         pool_storm::cases,
         pool_faults::cases,
+        outcomes::cases,
         memory::cases,
         sync_storm::cases,
         queues::cases,
