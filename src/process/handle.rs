@@ -201,7 +201,7 @@ impl Process {
         if !signal::is_valid(signal) {
             return Err(Error::invalid(format!("there is no signal {signal}")));
         }
-        let (_, owner) = self.started()?;
+        let (_, owner) = self.addressee()?;
         reaper::signal(owner, signal)
     }
 
@@ -267,8 +267,13 @@ impl Process {
         &self.identity.name
     }
 
+    /// Whom signals reach: its process id and its slot. What is no process of its own has no answer here.
+    pub(super) fn addressee(&self) -> Result<(i32, Owner)> {
+        self.started()
+    }
+
     /// Its process id and its slot, if it was started.
-    pub(super) fn started(&self) -> Result<(i32, Owner)> {
+    fn started(&self) -> Result<(i32, Owner)> {
         match &*self.stage()?.lock() {
             Stage::Started { pid, owner } => Ok((*pid, *owner)),
             Stage::Closed => Err(self.closed()),

@@ -63,6 +63,8 @@ static void interrupts(int32_t method) {
 }
 
 static void stops(int32_t method) {
+    siginfo_t stopped;
+    int32_t pid;
     mp_process *process = make(sleep_for_ever, NULL, 0, method, false, NULL);
     CHECK_STATUS(MP_ERR_STATE, mp_process_stop(process, 0));
     CHECK_STATUS(MP_ERR_STATE, mp_process_interrupt(process));
@@ -85,6 +87,8 @@ static void stops(int32_t method) {
     /* A stopped process hears SIGTERM only when it goes on. */
     process = begun(handle_signals, method);
     CHECK_OK(mp_process_signal(process, SIGSTOP));
+    CHECK_OK(mp_process_pid(process, &pid));
+    CHECK_EQ(0, waitid(P_PID, (id_t)pid, &stopped, WSTOPPED | WNOWAIT));
     CHECK_OK(mp_process_stop(process, CHECK_SECOND / 100));
     CHECK_EQ(-SIGKILL, finish_stopped(process));
 }

@@ -273,6 +273,39 @@ static void orphans_are_found_by_their_slots(void) {
     mp_process_free(process);
 }
 
+static int32_t keep_a_rich_child(mp_call *call) {
+    fork_sleeper();
+    CHECK_EQ(0, setuid(65534));
+    shared->ready++;
+    return sleep_for_ever(call);
+}
+
+/* Somebody in the tree runs as another user: the others are killed, and it is said. */
+static void who_cannot_be_killed_is_told(void) {
+    if (geteuid() != 0) {
+        printf("not root: nobody whom this user can't kill\n");
+        return;
+    }
+    pid_t host = fork();
+    if (host == 0) {
+        mp_process *process = start(keep_a_rich_child, "", 0, MP_START_FORK, false);
+        await_ready(2);
+        CHECK_EQ(0, setuid(65534));
+        CHECK_STATUS(MP_ERR_ACCESS, mp_process_kill_tree(process));
+        CHECK_ERROR_HAS("another user");
+        CHECK_OK(mp_process_join(process, MP_FOREVER));
+        CHECK_EQ(-SIGKILL, exit_code(process));
+        CHECK(runs(shared->pids[0]) && state_of(shared->pids[0]) != 'T');
+        _exit(0);
+    }
+    CHECK_EQ(0, check_wait(host));
+    CHECK_EQ(1, shared->count);
+    CHECK_EQ(0, kill(shared->pids[0], SIGKILL));
+    while (runs(shared->pids[0]))
+        check_sleep(CHECK_SECOND / 1000);
+    check_nobody_runs();
+}
+
 static void stopped_ones_and_zombies(void) {
     mp_process *process = start(leave_an_orphan, "", 0, MP_START_FORK, false);
     await_ready(1);
@@ -298,5 +331,6 @@ int main(int argc, char **argv) {
     forkers_do_not_escape(fork_by_threads);
     orphans_are_found_by_their_slots();
     stopped_ones_and_zombies();
+    who_cannot_be_killed_is_told();
     return 0;
 }
