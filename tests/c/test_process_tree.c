@@ -175,7 +175,7 @@ static int32_t spawn_line(mp_call *call) {
 }
 
 static void lines_with_gaps_are_followed(int32_t method) {
-    enum { DEPTH = 6 };
+    enum { DEPTH = 14 };
     mp_queue *queue;
     mp_token token;
     int32_t depth = DEPTH, pid;
