@@ -47,7 +47,7 @@ parts() {
     for file in "$from"/lib_*.c; do
         part=$(basename "$file" .c)
         local flags=(-shared -fPIC "-Wl,-soname,$part.so")
-        [[ $part == lib_bare_* ]] && flags+=(-Wl,--build-id=none)
+        [[ $part == lib_bare_* ]] && flags+=("-Wl,--build-id=none")
         gcc "${c_flags[@]}" "${flags[@]}" "$file" -o "$folder/$part.so" "${shared[@]}" || return 1
     done
     for file in "$from"/*.c; do
