@@ -39,10 +39,33 @@ partners() {
     sed -n 's|^#include "../../\(examples-c/.*\)\.h".*|\1.c|p' "$1"
 }
 
+# What a test finds in a folder of its own, made of the folder of its name in tests/c/parts: libraries lib_*.so, of which
+# those called lib_bare_* have no build id and lib_linked.so is linked with the test, and programs.
+parts() {
+    local name=$1 from=tests/c/parts/$1 folder=$out/$1.parts file part
+    mkdir -p "$folder"
+    for file in "$from"/lib_*.c; do
+        part=$(basename "$file" .c)
+        local flags=(-shared -fPIC "-Wl,-soname,$part.so")
+        [[ $part == lib_bare_* ]] && flags+=("-Wl,--build-id=none")
+        gcc "${c_flags[@]}" "${flags[@]}" "$file" -o "$folder/$part.so" "${shared[@]}" || return 1
+    done
+    for file in "$from"/*.c; do
+        part=$(basename "$file" .c)
+        [[ $part == lib_* ]] && continue
+        gcc "${c_flags[@]}" -Itests/c "$file" "$folder/lib_linked.so" -o "$folder/$part" \
+            "-Wl,-rpath,$PWD/$folder" "${shared[@]}" || return 1
+    done
+}
+
 test_one() {
     local file=$1 name first link sources
     name=$(basename "$file" .c)
     mapfile -t sources < <(echo "$file" && partners "$file")
+    if [[ -d tests/c/parts/$name ]]; then
+        parts "$name" || return 1
+        sources+=("$out/$name.parts/lib_linked.so" "-Wl,-rpath,$PWD/$out/$name.parts" -ldl)
+    fi
     first=("${shared[@]}")
     [[ $name == fault_* ]] && first=("${fault[@]}")
     for compiler in $c_compilers; do

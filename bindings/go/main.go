@@ -50,6 +50,10 @@ func Main() {
 	}
 }
 
+// SetExecutable names the program that children run instead of this one: see mp_set_executable. It must call Main, and
+// its functions are found by their names. An empty path sets it back.
+func SetExecutable(path string) error { return check(cmp.SetExecutable(path)) }
+
 // CPUCount is how many processors this process may use: affinity and cgroup quota counted.
 func CPUCount() int { return cmp.CPUCount() }
 

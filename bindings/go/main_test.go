@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -53,6 +54,12 @@ func init() {
 			return err
 		}
 		return mp.WithCode(code, errors.New("asked to"))
+	})
+	mp.Register("whoami", func(c *mp.Call) error {
+		return c.Return([]byte(fmt.Sprintf("%s of %d", mp.CurrentProcessName(), mp.ParentPid())))
+	})
+	mp.Register("shell", func(c *mp.Call) error {
+		return exec.Command("/bin/sh", "-c", string(c.Arg(0))).Run()
 	})
 	mp.Register("addUp", addUp)
 	mp.Register("answerLengths", answerLengths)

@@ -149,6 +149,103 @@ func (p *Process) Kill() error {
 	return p.h.call((*cmp.Process).Kill)
 }
 
+// Interrupt sends SIGINT.
+func (p *Process) Interrupt() error {
+	defer runtime.KeepAlive(p)
+	return p.h.call((*cmp.Process).Interrupt)
+}
+
+// Stop sends SIGTERM, and SIGKILL if the process has not ended after grace. It returns when the process has ended. When
+// ctx ends, no more is sent.
+func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
+	defer runtime.KeepAlive(p)
+	_, err := p.h.waitAtOnce(ctx, int64(grace), (*cmp.Process).Stop)
+	return err
+}
+
+// KillTree kills the process and all that descends from it, and waits until they have ended: see mp_process_kill_tree.
+// When ctx ends, only that wait does.
+func (p *Process) KillTree(ctx context.Context) error {
+	defer runtime.KeepAlive(p)
+	_, err := p.h.waitAtOnce(ctx, cmp.Forever, (*cmp.Process).KillTree)
+	return err
+}
+
+// Result is what the function returned, once the process has ended. A failed function's error is ErrTaskFailed, with its
+// text; ErrWorkerDied says that it did not come to its end, and ErrState that it runs.
+func (p *Process) Result() ([]byte, error) {
+	defer runtime.KeepAlive(p)
+	m, err := p.result()
+	if err != nil {
+		return nil, err
+	}
+	defer m.buffer.Free()
+	return append([]byte{}, m.bytes...), nil
+}
+
+// ResultBuffer is Result without a copy: it stays in shared memory until the buffer is closed. All that one process gives
+// are the same memory, which must not be written while there are several.
+func (p *Process) ResultBuffer() (*Buffer, error) {
+	defer runtime.KeepAlive(p)
+	m, err := p.result()
+	if err != nil {
+		return nil, err
+	}
+	return own(m.buffer, cmp.Ret{}, (*cmp.Buffer).Free, func(h *handle[cmp.Buffer]) *Buffer { return &Buffer{h, m.bytes} })
+}
+
+func (p *Process) result() (m message, err error) {
+	err = p.h.call(func(ptr *cmp.Process) (ret cmp.Ret) {
+		m.buffer, m.bytes, ret = ptr.Result()
+		return ret
+	})
+	return m, err
+}
+
+// Usage is what a process, and the children that it has waited for, have used of the machine.
+type Usage struct {
+	User, System             time.Duration // Processor time, in the program and in the kernel.
+	MaxResident              uint64        // The most memory at once, in bytes.
+	MinorFaults, MajorFaults uint64        // Page faults, without and with a disk.
+	VoluntarySwitches        uint64        // How often it gave the processor up.
+	InvoluntarySwitches      uint64        // How often another came first.
+}
+
+// Usage is what it has used, once it has ended; ErrNotFound if someone else reaped it.
+func (p *Process) Usage() (Usage, error) {
+	defer runtime.KeepAlive(p)
+	u, err := ask(p.h, (*cmp.Process).Usage)
+	return Usage{
+		User: time.Duration(u.User), System: time.Duration(u.System), MaxResident: u.MaxResident,
+		MinorFaults: u.MinorFaults, MajorFaults: u.MajorFaults,
+		VoluntarySwitches: u.VoluntarySwitches, InvoluntarySwitches: u.InvoluntarySwitches,
+	}, err
+}
+
+// CurrentProcessName is what this process is called: MainProcess in one that libmp did not start.
+func CurrentProcessName() string { return cmp.CurrentProcessName() }
+
+// ParentPid is the process that has made this one by libmp; 0 if none has.
+func ParentPid() int { return cmp.ParentPid() }
+
+// ActiveChildren are the process ids of this process's running children that were started as a Process.
+func ActiveChildren() ([]int, error) {
+	pids := make([]int32, 16)
+	for {
+		n, ret := cmp.ActiveChildren(pids)
+		if err := check(ret); err == nil {
+			out := make([]int, n)
+			for i := range out {
+				out[i] = int(pids[i])
+			}
+			return out, nil
+		} else if n <= len(pids) {
+			return nil, err
+		}
+		pids = make([]int32, n)
+	}
+}
+
 // IsAlive says whether it runs.
 func (p *Process) IsAlive() (alive bool, err error) {
 	defer runtime.KeepAlive(p)

@@ -36,36 +36,41 @@ impl Arena {
 
     /// The processes of the arena that descend from this one, near or far, and run.
     pub fn descendants(&self, of: Owner) -> Vec<Relative> {
-        let running = |number: &u32| {
-            let life = self.life(*number);
-            matches!(life.state(), State::Live | State::Pending) && life.pid() != 0
+        let running = |number| {
+            let life = self.life(number);
+            let runs = matches!(life.state(), State::Live | State::Pending) && life.pid() != 0;
+            runs.then(|| Owner::new(number, life.generation()))
         };
-        let numbers = (1..self.slots_used()).filter(running);
-        numbers.filter(|number| self.descends(*number, of)).map(|number| self.relative(number)).collect()
+        let owners = (1..self.slots_used()).filter_map(running);
+        owners.filter(|owner| self.descends(*owner, of)).filter_map(|owner| self.relative(owner)).collect()
     }
 
-    /// The process of this owner, if it runs.
-    pub fn relative_of(&self, owner: Owner) -> Option<Relative> {
-        (!self.is_dead(owner)).then(|| self.relative(owner.slot())).filter(|relative| relative.pid != 0)
+    fn relative(&self, owner: Owner) -> Option<Relative> {
+        let started_by = self.slot(owner.slot()).started_by.load(Ordering::Acquire);
+        let pid = self.life(owner.slot()).pid() as i32;
+        // Only now is it sure that both are its own.
+        (!self.is_dead(owner)).then_some(Relative { pid, started_by })
     }
 
-    fn relative(&self, number: u32) -> Relative {
-        let started_by = self.slot(number).started_by.load(Ordering::Relaxed);
-        Relative { pid: self.life(number).pid() as i32, started_by }
-    }
-
-    /// Whether the process in this slot descends from `of`. A line longer than a slot can name is followed from its
-    /// eldest on, as long as that one lives.
-    fn descends(&self, mut number: u32, of: Owner) -> bool {
-        loop {
-            let mut line = self.slot(number).forebears();
-            if line.any(|owner| owner == of) {
+    /// Whether a process descends from `of`. A line longer than a slot can name is followed from the eldest on that
+    /// lives.
+    fn descends(&self, mut owner: Owner, of: Owner) -> bool {
+        while let Some(line) = self.line_of(owner) {
+            if line.contains(&of) {
                 return true;
             }
-            match self.slot(number).forebears().nth(ELDERS) {
-                Some(eldest) if !self.is_dead(eldest) => number = eldest.slot(),
+            let is_whole = line.len() <= ELDERS;
+            match line.into_iter().rev().find(|forebear| !self.is_dead(*forebear)) {
+                Some(eldest) if !is_whole => owner = eldest,
                 _ => return false,
             }
         }
+        false
+    }
+
+    /// The forebears that a running process's slot names.
+    fn line_of(&self, owner: Owner) -> Option<Vec<Owner>> {
+        let line = self.slot(owner.slot()).forebears().collect();
+        (!self.is_dead(owner)).then_some(line)
     }
 }

@@ -110,8 +110,9 @@ pub unsafe extern "C" fn mp_call_return_buffer(call: *mut mp_call, len: usize) -
 }
 
 /// Says that the call has failed, and why. A task's submitter gets code and message; a process writes the message to
-/// the log, its maker gets both by `mp_process_result`, and the code becomes its exit code. The function still has to return; what it returns counts only if
-/// `code` is 0. A failure whose code, or whose exit code, would be 0 has the code 1.
+/// the log, its maker gets both by `mp_process_result`, and the code becomes its exit code. The function still has to
+/// return; what it returns counts only if `code` is 0. A failure whose code, or whose exit code, would be 0 has the
+/// code 1.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_INVALID` for a NULL `call`. *Ownership*: `message` is copied; NULL means no text, and
 /// what is not UTF-8 in it is replaced.

@@ -236,10 +236,8 @@ impl Process {
         if !signal::is_valid(signal) {
             return Err(Error::invalid(format!("there is no signal {signal}")));
         }
-        match self.started()? {
-            Started::Child { owner, .. } => reaper::signal(owner, signal),
-            Started::Thread(_) => Err(self.is_a_thread()),
-        }
+        let (_, owner) = self.addressee()?;
+        reaper::signal(owner, signal)
     }
 
     /// Its exit code; minus the signal that killed it; [`reaper::UNKNOWN`].
@@ -315,8 +313,8 @@ impl Process {
         &self.identity.name
     }
 
-    /// Its process id and its slot, if it was started, and is no thread.
-    pub(super) fn started_child(&self) -> Result<(i32, Owner)> {
+    /// Whom signals reach: its process id and its slot. A thread of this process has no answer here.
+    pub(super) fn addressee(&self) -> Result<(i32, Owner)> {
         match self.started()? {
             Started::Child { pid, owner } => Ok((pid, owner)),
             Started::Thread(_) => Err(self.is_a_thread()),

@@ -163,6 +163,7 @@ impl Server {
     fn fork(&self, request: &Request, work: Work, descriptors: Vec<OwnedFd>) {
         // As the child is to be called.
         child::set_short_name(&self.name);
+        signal::block_interrupt(true);
         let fork = || child::fork_sibling(self.words.pid(), || self.prepare());
         let forked = if request.die_with_parent { life::expecting_as_sibling(fork) } else { fork() };
         match forked {
@@ -172,6 +173,7 @@ impl Server {
             }
             Err(error) => self.words.refuse(&error),
         }
+        signal::block_interrupt(false);
         child::set_short_name(NAME);
     }
 

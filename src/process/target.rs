@@ -89,7 +89,8 @@ impl Target {
             ))
         })?;
         super::register_fork_handlers();
-        *LOCATED.lock() = Some(((function, loaded), place.clone()));
+        // A file that is its own identity is looked at each time: it may have been replaced.
+        *LOCATED.lock() = place.has_build_id().then(|| ((function, loaded), place.clone()));
         Ok(Target::Module(place))
     }
 

@@ -28,7 +28,7 @@ const LONGEST_NAP: i64 = 10_000_000;
 impl Process {
     /// Kills it and all that descends from it, and waits until they have ended.
     pub fn kill_tree(&self) -> Result<()> {
-        let (pid, owner) = self.started_child()?;
+        let (pid, owner) = self.addressee()?;
         let mut hunt = Hunt { arena: Arena::get()?, root: (pid, owner), found: HashMap::new(), failed: None };
         while hunt.failed.is_none() {
             hunt.find_all();

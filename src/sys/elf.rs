@@ -135,7 +135,8 @@ impl Object<'_> {
     fn path(&self) -> Option<PathBuf> {
         let name = self.name.to_bytes();
         match name.first() {
-            None => program_path().ok(),
+            // Its file may have gone: then the path only says what is meant.
+            None => program_path().ok().or_else(|| mapped_path(self.first_byte()?)),
             Some(b'/') => Some(PathBuf::from(OsStr::from_bytes(name))),
             // Relative to what was the working directory when it was loaded.
             Some(_) => mapped_path(self.first_byte()?),
@@ -193,6 +194,11 @@ pub(super) fn program_start() -> Option<u64> {
 }
 
 impl Place {
+    /// Whether the object is known by its build id, which never changes, rather than by its file.
+    pub fn has_build_id(&self) -> bool {
+        matches!(self.identity, Identity::BuildId(..))
+    }
+
     /// The address of this place in this process, if the object is loaded and has code there. Of several copies
     /// of the object the one of the same path counts.
     pub fn resolve(&self) -> Option<*const c_void> {

@@ -97,7 +97,20 @@ pub fn ignore_interrupt() {
     }
 }
 
-/// In a child of who ignores Ctrl-C: does so no more.
+/// Blocks Ctrl-C's signal in this thread, or lets it through again. One that is blocked stays pending although it is
+/// ignored, so that a child which heeds it hears of it.
+#[link_section = "mp_fork"]
+pub fn block_interrupt(block: bool) {
+    let how = if block { libc::SIG_BLOCK } else { libc::SIG_UNBLOCK };
+    let mut interrupt = empty_set();
+    // SAFETY: the set is live and initialised.
+    unsafe {
+        libc::sigaddset(&mut interrupt, libc::SIGINT);
+        libc::pthread_sigmask(how, &interrupt, std::ptr::null_mut());
+    }
+}
+
+/// In a child of who ignores and has blocked Ctrl-C: does so no more.
 #[link_section = "mp_fork"]
 pub fn heed_interrupt() {
     // SAFETY: all zeroes is a valid sigaction, that of SIG_DFL.
@@ -105,6 +118,7 @@ pub fn heed_interrupt() {
         let action: libc::sigaction = std::mem::zeroed();
         libc::sigaction(libc::SIGINT, &action, std::ptr::null_mut());
     }
+    block_interrupt(false);
 }
 
 /// What the host does about its children's ends, put aside in a process that waits for children itself: where SIGCHLD is

@@ -20,6 +20,16 @@ FIELD(mp_process_options, name, 8);
 FIELD(mp_process_options, daemon, 16);
 FIELD(mp_process_options, start_method, 20);
 
+SIZE(mp_usage, 64);
+FIELD(mp_usage, size, 0);
+FIELD(mp_usage, user, 8);
+FIELD(mp_usage, system, 16);
+FIELD(mp_usage, max_resident, 24);
+FIELD(mp_usage, minor_faults, 32);
+FIELD(mp_usage, major_faults, 40);
+FIELD(mp_usage, voluntary_switches, 48);
+FIELD(mp_usage, involuntary_switches, 56);
+
 SIZE(mp_semaphore_options, 16);
 FIELD(mp_semaphore_options, size, 0);
 FIELD(mp_semaphore_options, max, 8);

@@ -140,7 +140,8 @@ static void a_join_is_cancelled(void) {
 static void ends_are_seen_by_others(void) {
     gate at = gate_new(), other = gate_new();
     int32_t fd = -1;
-    mp_process *process = start_thread_with(wait_at_gate, &at, false), *second = start_thread_with(wait_at_gate, &other, false);
+    mp_process *process = start_thread_with(wait_at_gate, &at, false),
+               *second = start_thread_with(wait_at_gate, &other, false);
     mp_waitable items[] = {{.kind = MP_WAIT_PROCESS, .handle = process}, {.kind = MP_WAIT_PROCESS, .handle = second}};
     CHECK_OK(mp_process_sentinel(process, &fd));
     CHECK(!polls(fd, 0));

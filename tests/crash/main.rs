@@ -20,6 +20,7 @@ mod locks;
 mod memory;
 mod named;
 mod named_access;
+mod outcomes;
 mod pipe_storm;
 mod pipes;
 mod pool_faults;
@@ -84,6 +85,7 @@ fn main() {
         pool_storm::cases,
         pool_faults::cases,
         process_faults::cases,
+        outcomes::cases,
         memory::cases,
         sync_storm::cases,
         queues::cases,

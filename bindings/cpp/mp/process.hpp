@@ -4,6 +4,7 @@
 #ifndef MP_PROCESS_HPP
 #define MP_PROCESS_HPP
 
+#include "codec.hpp"
 #include "runtime.hpp"
 #include "target.hpp"
 
@@ -12,6 +13,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace mp {
@@ -146,6 +149,39 @@ class process : public detail::owner<mp_process, mp_process_free> {
     /// SIGKILL; `unsupported` for a thread.
     void kill() { detail::check(mp_process_kill(native())); }
 
+    /// SIGINT, as Ctrl-C sends it.
+    void interrupt() { detail::check(mp_process_interrupt(native())); }
+
+    /// SIGTERM, and SIGKILL if it has not ended after `grace`. Returns when it has ended.
+    void stop(timeout grace) { detail::check(mp_process_stop(native(), grace.count())); }
+
+    /// Kills it and all that descends from it, and waits until they have ended: see `mp_process_kill_tree`.
+    void kill_tree() { detail::check(mp_process_kill_tree(native())); }
+
+    /// What the function gave, once it has ended. Throws `task_failed` with its message if it failed, `worker_died` if
+    /// it did not come to its end, `state` while it runs.
+    [[nodiscard]] buffer result() const {
+        return buffer(adopt,
+                      detail::make<mp_buffer>([this](mp_buffer **out) { return mp_process_result(native(), out); }));
+    }
+
+    /// The same as a value.
+    template <class T>
+    [[nodiscard]] T result() const {
+        static_assert(!std::is_same_v<T, std::string_view> && !std::is_same_v<T, mp_slice>,
+                      "a view would outlive its bytes: take a std::string or a buffer");
+        const buffer given = result();
+        return codec<T>::decode(given.bytes());
+    }
+
+    /// What it has used of the machine, once it has ended.
+    [[nodiscard]] mp_usage usage() const {
+        mp_usage used{};
+        used.size = sizeof used;
+        detail::check(mp_process_usage(native(), &used));
+        return used;
+    }
+
     /// Drops what it holds in the system; `state` while it runs.
     void close() { detail::check(mp_process_close(native())); }
 
@@ -200,6 +236,26 @@ class process : public detail::owner<mp_process, mp_process_free> {
             [&](mp_process **out) { return mp_process_new(fn, args.data(), args.size(), o.get(), out); });
     }
 };
+
+/// What this process is called: `MainProcess` in one that libmp did not start.
+[[nodiscard]] inline std::string current_process_name() { return mp_current_process_name(); }
+
+/// The process that has made this one by libmp; 0 if none has.
+[[nodiscard]] inline int parent_pid() noexcept { return mp_parent_pid(); }
+
+/// This process's running children that were made by `mp::process`.
+[[nodiscard]] inline std::vector<int> active_children() {
+    std::vector<int> pids(16);
+    std::size_t n = 0;
+    mp_status s = mp_active_children(pids.data(), pids.size(), &n);
+    while (s == MP_ERR_TOO_LARGE) {
+        pids.resize(n);
+        s = mp_active_children(pids.data(), pids.size(), &n);
+    }
+    detail::check(s);
+    pids.resize(n);
+    return pids;
+}
 
 } // namespace mp
 

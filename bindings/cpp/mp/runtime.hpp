@@ -28,6 +28,12 @@ inline void set_start_method(start_method m) { detail::check(mp_set_start_method
     return static_cast<start_method>(mp_get_start_method());
 }
 
+/// Names the program that spawned children run, for a plug-in whose host has no `main_init`: see `mp_set_executable`.
+/// An empty path sets it back to this program.
+inline void set_executable(const std::string &path) {
+    detail::check(mp_set_executable(path.empty() ? nullptr : path.c_str()));
+}
+
 /// Gives `fn` a name by which other processes find it; needed only where a pointer can't travel.
 inline void register_function(const char *name, mp_fn fn) { detail::check(mp_register(name, fn)); }
 

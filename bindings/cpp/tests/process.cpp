@@ -2,6 +2,7 @@
 
 #include "check.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -9,6 +10,8 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <unistd.h>
+#include <vector>
 
 using namespace std::chrono_literals;
 
@@ -124,6 +127,58 @@ void served() {
     CHECK_FAILS(mp::status::task_failed, mp::forkserver_start<&warm>(""));
 }
 
+std::string shout(std::string_view text) { return std::string(text) + "!"; }
+
+std::string who() { return mp::current_process_name() + " of " + std::to_string(mp::parent_pid()); }
+
+void results(mp::start_method m) {
+    mp::process p = mp::process::with<&shout>(by(m), std::string(5000, 'x'));
+    CHECK_FAILS(mp::status::state, static_cast<void>(p.result()));
+    p.start();
+    p.join();
+    CHECK(p.result<std::string>() == std::string(5000, 'x') + "!");
+    CHECK(p.result().size() >= 5001);
+    CHECK(p.usage().max_resident > 0 && p.usage().user >= 0);
+    mp::process failed = mp::process::with<&throw_exit>(by(m), 9);
+    failed.start();
+    failed.join();
+    try {
+        static_cast<void>(failed.result());
+        CHECK(false);
+    } catch (const mp::error &e) {
+        CHECK(e.status() == mp::status::task_failed && check::contains(e.what(), "asked to"));
+    }
+    mp::process named = mp::process::with<&who>(by(m, "someone"));
+    named.start();
+    named.join();
+    CHECK(named.result<std::string>() == "someone of " + std::to_string(getpid()));
+    CHECK(mp::current_process_name() == "MainProcess" && mp::parent_pid() == 0);
+}
+
+void gentle_and_thorough(mp::start_method m) {
+    CHECK(mp::active_children().empty());
+    std::vector<mp::process> many;
+    for (int i = 0; i < 20; i++) {
+        many.push_back(mp::process::with<&sleep_long>(by(m)));
+        many.back().start();
+    }
+    const std::vector<int> children = mp::active_children();
+    CHECK(children.size() == many.size());
+    CHECK(std::count(children.begin(), children.end(), many[7].pid()) == 1);
+    many[0].interrupt();
+    many[0].join();
+    CHECK(many[0].exitcode() == -SIGINT);
+    CHECK_FAILS(mp::status::worker_died, static_cast<void>(many[0].result()));
+    many[1].stop(10s);
+    CHECK(many[1].exitcode() == -SIGTERM);
+    for (mp::process &p : many)
+        p.kill_tree();
+    CHECK(many[19].exitcode() == -SIGKILL);
+    CHECK(mp::active_children().empty());
+    CHECK_FAILS(mp::status::not_found, mp::set_executable("/nowhere"));
+    mp::set_executable("");
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -133,5 +188,7 @@ int main(int argc, char **argv) {
     check::each_start("ending", ending);
     threads();
     served();
+    check::each_start("results", results);
+    check::each_start("gentle and thorough", gentle_and_thorough);
     return 0;
 }

@@ -138,6 +138,16 @@ func Register(name string) Ret {
 	return take(C.cmp_register(text))
 }
 
+// SetExecutable is mp_set_executable; an empty path sets it back.
+func SetExecutable(path string) Ret {
+	if path == "" {
+		return take(C.cmp_set_executable(nil))
+	}
+	text := C.CString(path)
+	defer C.free(unsafe.Pointer(text))
+	return take(C.cmp_set_executable(text))
+}
+
 // CPUCount is mp_cpu_count.
 func CPUCount() int { return int(C.mp_cpu_count()) }
 

@@ -118,6 +118,58 @@ func (p *Process) Terminate() Ret { return take(C.cmp_process_terminate(p.c())) 
 // Kill is mp_process_kill.
 func (p *Process) Kill() Ret { return take(C.cmp_process_kill(p.c())) }
 
+// Interrupt is mp_process_interrupt.
+func (p *Process) Interrupt() Ret { return take(C.cmp_process_interrupt(p.c())) }
+
+// Stop is mp_process_stop under a cancel, which may be nil.
+func (p *Process) Stop(grace int64, c *Cancel) Ret {
+	return take(C.cmp_process_stop(p.c(), C.int64_t(grace), c.c()))
+}
+
+// KillTree is mp_process_kill_tree under a cancel, which may be nil.
+func (p *Process) KillTree(_ int64, c *Cancel) Ret {
+	return take(C.cmp_process_kill_tree(p.c(), c.c()))
+}
+
+// Result is mp_process_result. The bytes are the buffer's, valid until its Free.
+func (p *Process) Result() (*Buffer, []byte, Ret) {
+	r := C.cmp_process_result(p.c())
+	if r.ptr == nil {
+		return nil, nil, take(r)
+	}
+	return (*Buffer)(r.ptr), view(unsafe.Pointer(r.data), C.size_t(r.num)), take(r)
+}
+
+// Usage is mp_usage.
+type Usage struct {
+	User, System                           int64
+	MaxResident, MinorFaults, MajorFaults  uint64
+	VoluntarySwitches, InvoluntarySwitches uint64
+}
+
+// Usage is mp_process_usage.
+func (p *Process) Usage() (Usage, Ret) {
+	var u C.mp_usage
+	ret := take(C.cmp_process_usage(p.c(), &u))
+	return Usage{
+		User: int64(u.user), System: int64(u.system), MaxResident: uint64(u.max_resident),
+		MinorFaults: uint64(u.minor_faults), MajorFaults: uint64(u.major_faults),
+		VoluntarySwitches: uint64(u.voluntary_switches), InvoluntarySwitches: uint64(u.involuntary_switches),
+	}, ret
+}
+
+// CurrentProcessName is mp_current_process_name.
+func CurrentProcessName() string { return C.GoString(C.mp_current_process_name()) }
+
+// ParentPid is mp_parent_pid.
+func ParentPid() int { return int(C.mp_parent_pid()) }
+
+// ActiveChildren is mp_active_children: how many there are, of which as many as fit are written.
+func ActiveChildren(pids []int32) (int, Ret) {
+	r := C.cmp_active_children((*C.int32_t)(unsafe.SliceData(pids)), C.size_t(len(pids)))
+	return int(r.num), take(r)
+}
+
 // IsAlive is mp_process_is_alive.
 func (p *Process) IsAlive() (bool, Ret) {
 	r := C.cmp_process_is_alive(p.c())

@@ -14,6 +14,8 @@ cmp_ret cmp_main_init(int argc, char **argv) { return answer(mp_main_init(argc, 
 
 cmp_ret cmp_register(const char *name) { return answer(mp_register(name, trampoline)); }
 
+cmp_ret cmp_set_executable(const char *path) { return answer(mp_set_executable(path)); }
+
 cmp_ret cmp_cancel_new(void) {
     mp_cancel *out = NULL;
     mp_status s = mp_cancel_new(&out);
@@ -402,6 +404,39 @@ cmp_ret cmp_process_join(mp_process *p, int64_t timeout, mp_cancel *c) {
 cmp_ret cmp_process_terminate(mp_process *p) { return answer(mp_process_terminate(p)); }
 
 cmp_ret cmp_process_kill(mp_process *p) { return answer(mp_process_kill(p)); }
+
+cmp_ret cmp_process_interrupt(mp_process *p) { return answer(mp_process_interrupt(p)); }
+
+cmp_ret cmp_process_stop(mp_process *p, int64_t grace, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_process_stop(p, grace);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_process_kill_tree(mp_process *p, mp_cancel *c) {
+    mp_status s = obey(c);
+    if (MP_SUCCEEDED(s))
+        s = mp_process_kill_tree(p);
+    return disobey(c, answer(s));
+}
+
+cmp_ret cmp_process_result(mp_process *p) {
+    mp_buffer *out = NULL;
+    mp_status s = mp_process_result(p, &out);
+    return answer_buffer(NULL, s, out);
+}
+
+cmp_ret cmp_process_usage(mp_process *p, mp_usage *usage) {
+    usage->size = sizeof *usage;
+    return answer(mp_process_usage(p, usage));
+}
+
+cmp_ret cmp_active_children(int32_t *pids, size_t cap) {
+    size_t n = 0;
+    mp_status s = mp_active_children(pids, cap, &n);
+    return answer_num(s, n);
+}
 
 cmp_ret cmp_process_is_alive(mp_process *p) {
     bool alive = false;

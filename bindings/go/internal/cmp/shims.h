@@ -56,6 +56,7 @@ typedef struct cmp_arena_how {
 
 cmp_ret cmp_main_init(int argc, char **argv);
 cmp_ret cmp_register(const char *name);
+cmp_ret cmp_set_executable(const char *path);
 cmp_ret cmp_cancel_new(void);
 cmp_ret cmp_cancel_reset(mp_cancel *c);
 
@@ -172,6 +173,12 @@ cmp_ret cmp_process_start(mp_process *p);
 cmp_ret cmp_process_join(mp_process *p, int64_t timeout, mp_cancel *c);
 cmp_ret cmp_process_terminate(mp_process *p);
 cmp_ret cmp_process_kill(mp_process *p);
+cmp_ret cmp_process_interrupt(mp_process *p);
+cmp_ret cmp_process_stop(mp_process *p, int64_t grace, mp_cancel *c);
+cmp_ret cmp_process_kill_tree(mp_process *p, mp_cancel *c);
+cmp_ret cmp_process_result(mp_process *p);
+cmp_ret cmp_process_usage(mp_process *p, mp_usage *usage);
+cmp_ret cmp_active_children(int32_t *pids, size_t cap); // num: how many there are
 cmp_ret cmp_process_is_alive(mp_process *p);
 cmp_ret cmp_process_pid(mp_process *p);
 cmp_ret cmp_process_exitcode(mp_process *p);

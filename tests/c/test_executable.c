@@ -1,0 +1,227 @@
+/*
+ * A host that never calls mp_main_init names the program that its children run: which functions reach them, and which
+ * do not. check: once
+ */
+#include "process.h"
+
+#include "parts/test_executable/lib_linked.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+static char own[PATH_MAX], folder[PATH_MAX], helper[PATH_MAX + 20];
+
+static const mp_slice ARGS[] = {{"x", 1}, {"abc", 3}};
+
+/* The path of a part of the test. */
+static const char *part(const char *name) {
+    static char path[PATH_MAX + 40];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static void find_parts(void) {
+    ssize_t n = readlink("/proc/self/exe", own, sizeof own - 1);
+    CHECK(n > 0);
+    snprintf(folder, sizeof folder, "%.*s/test_executable.parts", (int)(strrchr(own, '/') - own), own);
+    snprintf(helper, sizeof helper, "%s/helper", folder);
+}
+
+/* A spawned process that has ended. */
+static mp_process *ended(mp_fn fn) {
+    mp_process *process = make(fn, ARGS, 2, MP_START_SPAWN, false, NULL);
+    CHECK_OK(mp_process_start(process));
+    CHECK_OK(mp_process_join(process, MP_FOREVER));
+    return process;
+}
+
+static void check_returns(mp_fn fn, const char *expected) {
+    mp_buffer *buffer;
+    char found[500];
+    mp_process *process = ended(fn);
+    CHECK_OK(mp_process_result(process, &buffer));
+    snprintf(found, sizeof found, "%.*s", (int)mp_buffer_len(buffer), (const char *)mp_buffer_data(buffer));
+    CHECK_STRING(expected, found);
+    mp_buffer_free(buffer);
+    CHECK_EQ(0, exit_code(process));
+    mp_process_free(process);
+}
+
+static void check_start(mp_status status, mp_fn fn, const char *text) {
+    mp_process *process = make(fn, ARGS, 2, MP_START_SPAWN, false, NULL);
+    CHECK_STATUS(status, mp_process_start(process));
+    CHECK_ERROR_HAS(text);
+    mp_process_free(process);
+}
+
+static int32_t by_name(mp_call *call) { return mp_call_return(call, "the host's", 10) == MP_OK ? 0 : 1; }
+
+static int32_t in_the_host(mp_call *call) {
+    (void)call;
+    return 0;
+}
+
+static mp_fn find(void *library, const char *name) {
+    union {
+        void *data;
+        mp_fn fn;
+    } found = {.data = dlsym(library, name)};
+    CHECK(found.data != NULL);
+    return found.fn;
+}
+
+static void wrong_programs_are_refused(void) {
+    check_start(MP_ERR_BOOTSTRAP, linked_program, "mp_set_executable");
+    CHECK_STATUS(MP_ERR_NOT_FOUND, mp_set_executable("/nowhere/at all"));
+    CHECK_ERROR_HAS("/nowhere/at all");
+    CHECK_STATUS(MP_ERR_NOT_FOUND, mp_set_executable("/etc/passwd/x"));
+    CHECK_STATUS(MP_ERR_ACCESS, mp_set_executable("/"));
+    CHECK_STATUS(MP_ERR_ACCESS, mp_set_executable("/etc/passwd"));
+    CHECK_STATUS(MP_ERR_INVALID, mp_set_executable(""));
+    check_start(MP_ERR_BOOTSTRAP, linked_program, "mp_main_init");
+}
+
+static void functions_reach_the_program(void) {
+    char back[PATH_MAX];
+    /* A relative path means what it means now. */
+    CHECK(getcwd(back, sizeof back) != NULL);
+    CHECK_EQ(0, chdir(folder));
+    CHECK_OK(mp_set_executable("./helper"));
+    CHECK_EQ(0, chdir(back));
+    check_returns(linked_program, helper);
+    check_returns(linked_parent, helper);
+    CHECK_OK(mp_register("by name", by_name));
+    check_returns(by_name, "the helper's");
+    void *library = dlopen(part("lib_loaded.so"), RTLD_NOW);
+    CHECK(library != NULL);
+    check_returns(find(library, "loaded_variant"), "\1");
+    check_start(MP_ERR_INVALID, in_the_host, "shared library");
+    /* What failed did not change anything. */
+    CHECK_STATUS(MP_ERR_NOT_FOUND, mp_set_executable("/nowhere"));
+    check_returns(linked_program, helper);
+}
+
+static void a_pool_runs_the_program(void) {
+    mp_pool_options options;
+    mp_pool *pool;
+    mp_buffer *buffer;
+    CHECK_OK(mp_pool_options_init(&options));
+    options.processes = 1;
+    options.start_method = MP_START_SPAWN;
+    CHECK_OK(mp_pool_new(&options, &pool));
+    CHECK_OK(mp_pool_apply(pool, linked_program, ARGS, 2, &buffer));
+    CHECK_EQ(strlen(helper), mp_buffer_len(buffer));
+    CHECK_EQ(0, memcmp(helper, mp_buffer_data(buffer), strlen(helper)));
+    mp_buffer_free(buffer);
+    CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply(pool, in_the_host, NULL, 0, &buffer));
+    mp_pool_free(pool);
+    /* A forked pool runs what lies here, also when something was loaded since. */
+    options.start_method = MP_START_FORK;
+    CHECK_OK(mp_pool_new(&options, &pool));
+    CHECK(dlopen(part("lib_other.so"), RTLD_NOW) != NULL);
+    CHECK_OK(mp_pool_apply(pool, in_the_host, NULL, 0, &buffer));
+    mp_buffer_free(buffer);
+    mp_pool_free(pool);
+}
+
+/* -- what was replaced -- */
+
+static void copy(const char *from, const char *to) {
+    static char bytes[1 << 20];
+    struct stat about;
+    int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_EXCL, 0755);
+    CHECK(in >= 0 && out >= 0);
+    CHECK_EQ(0, fstat(in, &about));
+    for (ssize_t n; (n = read(in, bytes, sizeof bytes)) > 0;)
+        CHECK_EQ(n, write(out, bytes, (size_t)n));
+    CHECK_EQ(0, close(in));
+    CHECK_EQ(0, close(out));
+}
+
+static void replace(const char *path, const char *by) {
+    char new[PATH_MAX + 60];
+    snprintf(new, sizeof new, "%s.new", path);
+    copy(by, new);
+    CHECK_EQ(0, rename(new, path));
+}
+
+/* The child refuses, and says why. */
+static void check_refused(mp_fn fn, const char *path) {
+    mp_buffer *buffer;
+    fprintf(stderr, "(one line about a function that does not exist is expected:)\n");
+    mp_process *process = ended(fn);
+    CHECK_EQ(70, exit_code(process));
+    CHECK_STATUS(MP_ERR_TASK_FAILED, mp_process_result(process, &buffer));
+    CHECK_ERROR_HAS("is another build");
+    CHECK_ERROR_HAS(path);
+    mp_process_free(process);
+}
+
+static void another_build_of_a_library_is_refused(const char *temporary) {
+    char path[PATH_MAX + 60];
+    snprintf(path, sizeof path, "%s/lib.so", temporary);
+    copy(part("lib_loaded.so"), path);
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    CHECK(library != NULL);
+    mp_fn fn = find(library, "loaded_variant");
+    check_returns(fn, "\1");
+    replace(path, part("lib_other.so"));
+    check_refused(fn, path);
+    CHECK_EQ(0, unlink(path));
+    check_refused(fn, path);
+    /* The same build again, in another file. */
+    copy(part("lib_loaded.so"), path);
+    check_returns(fn, "\1");
+    CHECK_EQ(0, unlink(path));
+}
+
+/* Without a build id the file tells, and here it can be seen that it is another. */
+static void another_file_is_refused(const char *temporary) {
+    char path[PATH_MAX + 60];
+    snprintf(path, sizeof path, "%s/bare.so", temporary);
+    copy(part("lib_bare_loaded.so"), path);
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    CHECK(library != NULL);
+    mp_fn fn = find(library, "loaded_variant");
+    check_returns(fn, "\1");
+    replace(path, part("lib_bare_other.so"));
+    check_start(MP_ERR_INVALID, fn, "has been replaced");
+    CHECK_EQ(0, unlink(path));
+    check_start(MP_ERR_INVALID, fn, "register it by name");
+}
+
+static void a_program_that_has_gone(const char *temporary) {
+    char path[PATH_MAX + 60];
+    snprintf(path, sizeof path, "%s/helper", temporary);
+    copy(helper, path);
+    CHECK_OK(mp_set_executable(path));
+    check_returns(linked_program, path);
+    CHECK_EQ(0, unlink(path));
+    check_start(MP_ERR_SYSTEM, linked_program, path);
+    /* Another program that has no function of that name, and one that never calls mp_main_init. */
+    CHECK_OK(mp_set_executable("/bin/true"));
+    mp_buffer *buffer;
+    mp_process *process = ended(linked_program);
+    CHECK_EQ(0, exit_code(process));
+    CHECK_STATUS(MP_ERR_WORKER_DIED, mp_process_result(process, &buffer));
+    mp_process_free(process);
+}
+
+int main(void) {
+    char temporary[] = "/tmp/mp-test-XXXXXX";
+    check_begin();
+    find_parts();
+    CHECK(mkdtemp(temporary) != NULL);
+    wrong_programs_are_refused();
+    functions_reach_the_program();
+    a_pool_runs_the_program();
+    another_build_of_a_library_is_refused(temporary);
+    another_file_is_refused(temporary);
+    a_program_that_has_gone(temporary);
+    CHECK_OK(mp_set_executable(NULL));
+    check_start(MP_ERR_BOOTSTRAP, linked_program, "mp_main_init");
+    CHECK_EQ(0, rmdir(temporary));
+    return 0;
+}
