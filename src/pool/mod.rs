@@ -51,6 +51,8 @@ impl Pool {
     /// A pool whose workers are being started.
     pub fn new(options: &PoolOptions) -> Result<Pool> {
         static POOLS: AtomicU64 = AtomicU64::new(0);
+        // Before the arena: a spawned child that made one of its own could not join its parent's.
+        start::check_may_start()?;
         let method = start::resolve(options.start_method)?;
         let processes = if options.processes == 0 { cpu::count() } else { options.processes };
         if processes > MOST_WORKERS {
