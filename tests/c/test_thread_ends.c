@@ -1,5 +1,6 @@
 /*
  * Processes that are threads, and the ends and forks of the process that they are in.
+ * check: unsanitized (the sanitizer's allocator is not made for forks beside threads)
  */
 #include "thread.h"
 
