@@ -14,11 +14,30 @@ FIELD(mp_args, args, 0);
 FIELD(mp_args, nargs, 8);
 SIZE(mp_token, 32);
 
-SIZE(mp_process_options, 24);
+SIZE(mp_process_options, 104);
 FIELD(mp_process_options, size, 0);
 FIELD(mp_process_options, name, 8);
 FIELD(mp_process_options, daemon, 16);
 FIELD(mp_process_options, start_method, 20);
+FIELD(mp_process_options, env, 24);
+FIELD(mp_process_options, nenv, 32);
+FIELD(mp_process_options, cwd, 40);
+FIELD(mp_process_options, nice, 48);
+FIELD(mp_process_options, cpus, 56);
+FIELD(mp_process_options, ncpus, 64);
+FIELD(mp_process_options, rlimits, 72);
+FIELD(mp_process_options, nrlimits, 80);
+FIELD(mp_process_options, fds, 88);
+FIELD(mp_process_options, nfds, 96);
+
+SIZE(mp_rlimit, 24);
+FIELD(mp_rlimit, resource, 0);
+FIELD(mp_rlimit, soft, 8);
+FIELD(mp_rlimit, hard, 16);
+
+SIZE(mp_fd_map, 8);
+FIELD(mp_fd_map, fd, 0);
+FIELD(mp_fd_map, as, 4);
 
 SIZE(mp_usage, 64);
 FIELD(mp_usage, size, 0);
