@@ -6,12 +6,10 @@ use super::{worker, zygote};
 use crate::arena::{Arena, Holder, Obituary, Owner, Token};
 use crate::error::{Error, Result};
 use crate::process::conditions::Conditions;
-use crate::process::fork::{self, ForkOptions};
-use crate::process::forkserver::{self, ServedOptions};
-use crate::process::identity::Identity;
+use crate::process::identity::{ChildOptions, Identity};
 use crate::process::reaper::{self, Child, Ended, Exit};
-use crate::process::spawn::{self, SpawnOptions};
 use crate::process::start::StartMethod;
+use crate::process::{fork, forkserver, spawn};
 use crate::sys::prim::{fence, Ordering};
 use crate::sys::signal;
 use std::sync::Arc;
@@ -26,13 +24,13 @@ pub(super) fn make_zygote(shared: &Arc<Shared>) -> Result<()> {
     let (arena, cell, name) = (shared.arena(), shared.words(), shared.name.clone());
     let identity = Identity::worker(&shared.name, 0);
     let (child, letter) = if shared.method == StartMethod::ForkServer {
-        let options = ServedOptions { identity, die_with_parent: true };
+        let options = ChildOptions { identity, die_with_parent: true };
         let mut payload = shared.cell.token().to_bytes().to_vec();
         payload.extend_from_slice(name.as_bytes());
         let (child, letter) = forkserver::fork(ZYGOTE_BOOTSTRAP, &payload, &options, &Conditions::default())?;
         (child, Some(letter))
     } else {
-        let options = ForkOptions { identity, die_with_parent: true };
+        let options = ChildOptions { identity, die_with_parent: true };
         (fork::fork(options, move || zygote::run(arena, cell, name))?, None)
     };
     enter(shared, 0, &child);
@@ -112,7 +110,7 @@ pub(super) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<()> {
     let mut payload = shared.cell.token().to_bytes().to_vec();
     payload.extend_from_slice(&index.to_ne_bytes());
     shared.cell.record(shared.arena(), index).owner.store(0, Ordering::Release);
-    let options = SpawnOptions {
+    let options = ChildOptions {
         identity: Identity::worker(&shared.name, u64::from(index) + 1),
         die_with_parent: true,
     };

@@ -9,8 +9,8 @@ use super::layout::{PoolCell, BROKEN, CLOSED, TERMINATED};
 use super::{mend, worker};
 use crate::arena::{wait, Arena, Obituary, Owner};
 use crate::fault;
-use crate::process::fork::{self, ForkOptions};
-use crate::process::identity::{self, Identity};
+use crate::process::fork;
+use crate::process::identity::{self, ChildOptions, Identity};
 use crate::sys::clock::Deadline;
 use crate::sys::pidfd::PidFd;
 use crate::sys::prim::{Futex, Ordering};
@@ -64,7 +64,7 @@ impl Zygote {
         }
         self.made += 1;
         let identity = Identity::worker(&self.name, self.made).on_behalf_of(identity::parent_pid());
-        let options = ForkOptions { identity, die_with_parent: true };
+        let options = ChildOptions { identity, die_with_parent: true };
         let (arena, cell, hosts) = (self.arena, self.cell, self.hosts);
         // What stands there is the last worker's; the new one is not yet known to work.
         cell.record(arena, index).owner.store(0, Ordering::Release);

@@ -1,6 +1,6 @@
 //! Children made by fork.
 
-use super::identity::{self, Identity};
+use super::identity::{self, ChildOptions};
 use super::reaper::{self, Child};
 use super::{start, EXIT_FAILED};
 use crate::arena::{self, Arena, Owner};
@@ -13,18 +13,9 @@ use crate::sys::{life, log, signal, thread};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What a child is to be.
-#[derive(Clone, Debug)]
-pub struct ForkOptions {
-    /// What it is called.
-    pub identity: Identity,
-    /// Whether it is killed when this process ends, in whatever way.
-    pub die_with_parent: bool,
-}
-
 /// Forks a child, which runs `body` and leaves with the exit code that it answers. It is not watched yet:
 /// [`reaper::watch`].
-pub fn fork(options: ForkOptions, body: impl FnOnce() -> i32) -> Result<Child> {
+pub fn fork(options: ChildOptions, body: impl FnOnce() -> i32) -> Result<Child> {
     reaper::ensure()?;
     let threads = thread::host_threads();
     warn_of_threads(threads);
@@ -34,7 +25,7 @@ pub fn fork(options: ForkOptions, body: impl FnOnce() -> i32) -> Result<Child> {
 }
 
 /// As [`fork`], for a caller that waits for its children itself: a pool's zygote, which must not have threads.
-pub fn fork_unwatched(options: ForkOptions, body: impl FnOnce() -> i32) -> Result<(i32, Owner)> {
+pub fn fork_unwatched(options: ChildOptions, body: impl FnOnce() -> i32) -> Result<(i32, Owner)> {
     fork_beside(thread::host_threads(), options, body)
 }
 
@@ -43,7 +34,7 @@ pub fn fork_unwatched(options: ForkOptions, body: impl FnOnce() -> i32) -> Resul
 #[inline(never)]
 fn fork_beside(
     threads: Option<u32>,
-    options: ForkOptions,
+    options: ChildOptions,
     body: impl FnOnce() -> i32,
 ) -> Result<(i32, Owner)> {
     start::check_may_start()?;
@@ -94,7 +85,7 @@ fn warn_of_threads(threads: Option<u32>) {
 /// The child's whole life. Nothing is allocated, copied or dropped on its way that need not be: each page that a fresh
 /// child touches is a fault, which costs more than a system call.
 #[link_section = "mp_fork"]
-fn in_child(flushed: &Flushed, options: ForkOptions, body: impl FnOnce() -> i32) -> ! {
+fn in_child(flushed: &Flushed, options: ChildOptions, body: impl FnOnce() -> i32) -> ! {
     stdio::after_fork_in_child(flushed);
     if let Err(error) = begin(options) {
         log::say(log::ERROR, &format!("{} could not begin: {error}", identity::current_name()));
@@ -118,7 +109,7 @@ pub(super) fn end_with(code: i32) -> ! {
 
 /// Puts away what belongs to the parent.
 #[link_section = "mp_fork"]
-fn begin(options: ForkOptions) -> Result<()> {
+fn begin(options: ChildOptions) -> Result<()> {
     identity::take_on(options.identity, options.die_with_parent);
     // At once: a child whose parent has gone has lost its place in the arena too, and ends here without a word.
     if options.die_with_parent {

@@ -12,11 +12,10 @@
 
 use super::bootstrap::{self, Bootstrap};
 use super::conditions::Conditions;
-use super::identity::{self, Identity};
+use super::identity::{self, ChildOptions};
 use super::reaper::{self, Child};
-use super::spawn::{self, SpawnOptions};
 use super::wire::Writer;
-use super::{server, start};
+use super::{server, spawn, start};
 use crate::arena::{Arena, Owner};
 use crate::error::{Error, Result, Status};
 use crate::fault;
@@ -162,21 +161,12 @@ pub(super) struct State {
 pub(super) static STATE: LocalLock<State> =
     LocalLock::new(State { home: 0, current: None, warm_up: Vec::new(), starting: None });
 
-/// What a child is to be.
-#[derive(Clone, Debug)]
-pub struct ServedOptions {
-    /// What it is called.
-    pub identity: Identity,
-    /// Whether it is killed when this process ends, in whatever way.
-    pub die_with_parent: bool,
-}
-
 /// Starts a child, which gives the payload to who runs this kind: `crate::wiring::run_child`. It is not watched yet:
 /// [`reaper::watch`].
 pub fn fork(
     kind: u32,
     payload: &[u8],
-    options: &ServedOptions,
+    options: &ChildOptions,
     conditions: &Conditions,
 ) -> Result<(Child, Bootstrap)> {
     start::check_may_start()?;
@@ -340,7 +330,7 @@ impl Server {
         passed.iter().for_each(|fd| payload.number(*fd as u64));
         payload.number(u64::from(arena.me().bits()));
         payload.bytes(warm_up);
-        let options = SpawnOptions { identity: identity::helper("ForkServer"), die_with_parent: true };
+        let options = ChildOptions { identity: identity::helper("ForkServer"), die_with_parent: true };
         let mut conditions = Conditions::default();
         conditions.set_descriptors(&passed.map(|fd| (fd, fd)))?;
         let (child, letter) = spawn::spawn(SERVER, &payload.into_bytes(), &options, &conditions)?;

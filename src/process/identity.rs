@@ -37,6 +37,15 @@ impl Identity {
     }
 }
 
+/// What a child is to be.
+#[derive(Clone, Debug)]
+pub struct ChildOptions {
+    /// What it is called.
+    pub identity: Identity,
+    /// Whether it is killed when this process ends, in whatever way.
+    pub die_with_parent: bool,
+}
+
 /// What a thread is that runs the function of a process or the tasks of a pool.
 struct OnThread {
     identity: Identity,

@@ -2,14 +2,11 @@
 
 use super::bootstrap::Bootstrap;
 use super::conditions::Conditions;
-use super::fork::{self, ForkOptions};
-use super::forkserver::{self, ServedOptions};
-use super::identity::Identity;
+use super::identity::{ChildOptions, Identity};
 use super::reaper::Child;
 use super::recipe::Recipe;
-use super::spawn::{self, SpawnOptions};
 use super::start::StartMethod;
-use super::{identity, EXIT_FAILED};
+use super::{fork, forkserver, identity, spawn, EXIT_FAILED};
 use crate::error::{Error, Result, Status};
 use crate::sys::log;
 use std::sync::Arc;
@@ -50,23 +47,17 @@ impl Plan<'_> {
 
 /// Starts it. It is not watched yet; what it reads when it begins is to be kept until it has ended.
 pub(super) fn launch(method: StartMethod, plan: &Plan<'_>) -> Result<(Child, Option<Bootstrap>)> {
-    let (identity, die_with_parent) = (plan.identity.clone(), plan.die_with_parent);
+    let options = ChildOptions { identity: plan.identity.clone(), die_with_parent: plan.die_with_parent };
     match method {
         StartMethod::Fork => {
             plan.conditions.try_out()?;
-            let child = fork::fork(ForkOptions { identity, die_with_parent }, || plan.run_forked())?;
+            let child = fork::fork(options, || plan.run_forked())?;
             Ok((child, None))
         }
-        StartMethod::Spawn => {
+        StartMethod::Spawn | StartMethod::ForkServer => {
+            let start = if method == StartMethod::Spawn { spawn::spawn } else { forkserver::fork };
             let payload = plan.recipe.encode()?;
-            let options = SpawnOptions { identity, die_with_parent };
-            let (child, bootstrap) = spawn::spawn(spawn::PROCESS, &payload, &options, plan.conditions)?;
-            Ok((child, Some(bootstrap)))
-        }
-        StartMethod::ForkServer => {
-            let payload = plan.recipe.encode()?;
-            let options = ServedOptions { identity, die_with_parent };
-            let (child, bootstrap) = forkserver::fork(spawn::PROCESS, &payload, &options, plan.conditions)?;
+            let (child, bootstrap) = start(spawn::PROCESS, &payload, &options, plan.conditions)?;
             Ok((child, Some(bootstrap)))
         }
         StartMethod::Thread => Err(Error::internal("a thread is not a child")),

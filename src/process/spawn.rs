@@ -2,7 +2,7 @@
 
 use super::bootstrap::{self, Bootstrap, Letter, Ticket};
 use super::conditions::Conditions;
-use super::identity::{self, Identity};
+use super::identity::{self, ChildOptions};
 use super::reaper::{self, Child};
 use super::{executable, fork, start, EXIT_FAILED};
 use crate::arena::Arena;
@@ -17,15 +17,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The kind of children that [`super::Process`] starts.
 pub const PROCESS: u32 = 1;
 
-/// What a child is to be.
-#[derive(Clone, Debug)]
-pub struct SpawnOptions {
-    /// What it is called.
-    pub identity: Identity,
-    /// Whether it is killed when this process ends, in whatever way.
-    pub die_with_parent: bool,
-}
-
 static CALLED: AtomicBool = AtomicBool::new(false);
 
 /// Starts a child, which gives the payload to who runs this kind: `crate::wiring::run_child`. It is not watched
@@ -33,7 +24,7 @@ static CALLED: AtomicBool = AtomicBool::new(false);
 pub fn spawn(
     kind: u32,
     payload: &[u8],
-    options: &SpawnOptions,
+    options: &ChildOptions,
     conditions: &Conditions,
 ) -> Result<(Child, Bootstrap)> {
     start::check_may_start()?;

@@ -4,38 +4,13 @@
 use super::clock::Deadline;
 use super::descriptors::{self, Place};
 use super::fork::{on_fork, LocalLock};
+use super::held::Held;
 use super::os::{self, SmallText};
 use super::signal;
 use crate::error::{Error, Result};
 use std::cell::Cell;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-
-/// A descriptor that the host may have closed, and its number given to another file.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    fd: RawFd,
-    file: (u64, u64),
-}
-
-impl Held {
-    fn new(fd: OwnedFd) -> Option<Held> {
-        let file = os::file_of(fd.as_raw_fd())?;
-        Some(Held { fd: fd.into_raw_fd(), file })
-    }
-
-    fn is_ours(&self) -> bool {
-        os::file_of(self.fd) == Some(self.file)
-    }
-
-    #[link_section = "mp_fork"]
-    fn close(self) {
-        if self.is_ours() {
-            // SAFETY: the descriptor is the one that was opened here.
-            unsafe { libc::close(self.fd) };
-        }
-    }
-}
 
 #[derive(Debug)]
 struct Life {

@@ -29,6 +29,8 @@ pub mod environment;
 #[cfg(not(loom))]
 pub mod function;
 #[cfg(not(loom))]
+mod held;
+#[cfg(not(loom))]
 pub mod level;
 #[cfg(not(loom))]
 pub mod life;

@@ -1,8 +1,9 @@
 //! A pair of sockets that keep messages apart, and carry descriptors.
 
+use super::held::Held;
 use super::os;
 use crate::error::{Error, Result};
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 /// As many descriptors go with one message: the kernel's limit is 253.
 pub const MOST_DESCRIPTORS: usize = 253;
@@ -10,10 +11,7 @@ const CONTROL: usize = MOST_DESCRIPTORS * size_of::<RawFd>() + 64;
 
 /// One end. Close-on-exec, and never in the place of stdin, stdout or stderr.
 #[derive(Debug)]
-pub struct Socket {
-    fd: RawFd,
-    file: (u64, u64),
-}
+pub struct Socket(Held);
 
 /// Room for the descriptors beside a message, aligned as the kernel wants it.
 #[repr(C, align(8))]
@@ -35,23 +33,18 @@ impl Socket {
 
     /// An end that this process was passed.
     pub fn new(fd: OwnedFd) -> Result<Socket> {
-        let fd = os::above_stdio(fd)?;
-        let file = os::file_of(fd.as_raw_fd()).ok_or_else(|| Error::system("fstat of a socket"))?;
-        Ok(Socket { fd: fd.into_raw_fd(), file })
+        Held::new(os::above_stdio(fd)?).map(Socket).ok_or_else(|| Error::system("fstat of a socket"))
     }
 
     /// The descriptor; `None` if the host has closed it.
     pub fn raw(&self) -> Option<RawFd> {
-        (os::file_of(self.fd) == Some(self.file)).then_some(self.fd)
+        self.0.is_ours().then_some(self.0.fd)
     }
 
     /// In a forked child: closes this process's copy.
     #[link_section = "mp_fork"]
     pub fn close_copy(&self) {
-        if let Some(fd) = self.raw() {
-            // SAFETY: the descriptor is this socket's, which nobody uses in this process any more.
-            unsafe { libc::close(fd) };
-        }
+        self.0.close();
     }
 
     /// Sends a message, with copies of descriptors. False if nobody will ever receive it.
@@ -91,7 +84,8 @@ impl Socket {
         let mut control = Control([0; CONTROL]);
         let mut message = message(&mut part, &mut control);
         // SAFETY: the message and what it points at are live and writable.
-        let n = os::retry(|| unsafe { libc::recvmsg(self.fd, &mut message, libc::MSG_CMSG_CLOEXEC) as i32 });
+        let n =
+            os::retry(|| unsafe { libc::recvmsg(self.0.fd, &mut message, libc::MSG_CMSG_CLOEXEC) as i32 });
         if n <= 0 {
             return None;
         }
@@ -123,26 +117,24 @@ fn message(part: &mut libc::iovec, control: &mut Control) -> libc::msghdr {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        if let Some(fd) = self.raw() {
-            // SAFETY: the descriptor is the one that this value owns.
-            unsafe { libc::close(fd) };
-        }
+        self.0.close();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
 
     #[test]
     fn messages_and_descriptors_arrive() {
         let [one, other] = Socket::pair().unwrap();
-        assert!(one.send(b"three", &[one.fd, other.fd, 0]).unwrap());
+        assert!(one.send(b"three", &[one.0.fd, other.0.fd, 0]).unwrap());
         assert!(one.send(b"none", &[]).unwrap());
         let mut buffer = [0; 64];
         let (n, descriptors) = other.receive(&mut buffer).unwrap();
         assert_eq!((&buffer[..n], descriptors.len()), (&b"three"[..], 3));
-        assert_eq!(os::file_of(descriptors[1].as_raw_fd()), Some(other.file));
+        assert_eq!(os::file_of(descriptors[1].as_raw_fd()), Some(other.0.file));
         let (n, descriptors) = other.receive(&mut buffer).unwrap();
         assert_eq!((&buffer[..n], descriptors.len()), (&b"none"[..], 0));
     }
@@ -154,7 +146,7 @@ mod tests {
         assert!(!one.send(b"x", &[]).unwrap());
         assert!(one.receive(&mut [0; 8]).is_none());
         // SAFETY: what a host does that closes everything.
-        unsafe { libc::close(one.fd) };
+        unsafe { libc::close(one.0.fd) };
         assert!(one.raw().is_none() && !one.send(b"x", &[]).unwrap());
     }
 }

@@ -37,29 +37,6 @@ static void host_waits(void) {
     host_starts();
 }
 
-static void host_is_killed_while_it_waits(int argc, char **argv) {
-    int ends[2];
-    char byte;
-    CHECK_EQ(0, pipe(ends));
-    CHECK_EQ(0, setenv("MP_FAULT", "stop@process.served:prepared", 1));
-    pid_t host = fork();
-    if (host == 0) {
-        close(ends[0]);
-        dup2(ends[1], STDOUT_FILENO);
-        close(ends[1]);
-        CHECK_OK(mp_main_init(argc, argv));
-        host_waits();
-        _exit(0);
-    }
-    CHECK_EQ(0, unsetenv("MP_FAULT"));
-    close(ends[1]);
-    check_sleep(300000000);
-    CHECK_EQ(0, kill(host, SIGKILL));
-    CHECK_EQ(-SIGKILL, check_wait(host));
-    CHECK_EQ(0, read(ends[0], &byte, 1));
-    close(ends[0]);
-}
-
 int main(int argc, char **argv) {
     if (getenv("MP_CHILD") != NULL)
         CHECK_OK(mp_main_init(argc, argv));
@@ -73,6 +50,6 @@ int main(int argc, char **argv) {
     CHECK_EQ(0, with_fault("kill@process.fork:ended", argc, argv, child_is_killed));
     CHECK_EQ(-SIGKILL, with_fault("kill@process.served:asking", argc, argv, host_starts));
     CHECK_EQ(-SIGKILL, with_fault("kill@process.served:started", argc, argv, host_starts));
-    host_is_killed_while_it_waits(argc, argv);
+    CHECK_EQ(-SIGKILL, killed_with_fault("stop@process.served:prepared", argc, argv, host_waits, 300000000));
     return 0;
 }

@@ -316,7 +316,7 @@ fn own_child() {
     let name = Name::new("own");
     let arena = open(&name.0);
     let (mine, words) = (lock(arena), Words::new());
-    let options = mp::process::fork::ForkOptions {
+    let options = mp::process::identity::ChildOptions {
         identity: mp::process::identity::Identity::worker("named", 1),
         die_with_parent: true,
     };
