@@ -515,7 +515,7 @@ typedef struct mp_process_options {
      * not. A thread is not killed: a daemon is just not waited for.
      */
     bool daemon;
-    /** `MP_START_FORK`, `MP_START_SPAWN`, or `MP_START_DEFAULT` for the program's default. */
+    /** One of the start methods, `MP_START_FORK` and so on; `MP_START_DEFAULT` means the program's default. */
     int32_t start_method;
     /**
      * `nenv` changes of its environment, against this process's at the start: `NAME=value` sets a variable, `NAME`
@@ -540,8 +540,8 @@ typedef struct mp_process_options {
     /**
      * `nfds` descriptors, up to 250: in the child, descriptor `as` is what `fd` is here. They may overlap in any way,
      * two swapped for example, but each `as` comes once. What they stand for is looked up at the start; they stay the
-     * caller's. A forked child has all other descriptors too, a spawned one only 0, 1 and 2. Descriptors that libmp
-     * has given, like `mp_event_fd`'s, can't be passed.
+     * caller's. A forked child has all other descriptors too, a spawned one only 0, 1 and 2, and one of the fork server
+     * also what that has open. Descriptors that libmp has given, like `mp_event_fd`'s, can't be passed.
      */
     const struct mp_fd_map *fds;
     /** How many descriptors. */
@@ -642,7 +642,7 @@ typedef struct mp_pool_options {
     size_t initializer_nargs;
     /** After so many items a worker is replaced, 0 (the default) is never. Not built yet: `MP_ERR_UNSUPPORTED`. */
     uint32_t max_tasks_per_child;
-    /** `MP_START_DEFAULT`, `MP_START_FORK`, `MP_START_SPAWN` or `MP_START_THREAD`. */
+    /** One of the start methods, `MP_START_FORK` and so on; `MP_START_DEFAULT` means the program's default. */
     int32_t start_method;
     /**
      * The longest that a task may run, in nanoseconds, 0 (the default) is no limit. Not built yet:

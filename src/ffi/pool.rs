@@ -41,7 +41,7 @@ pub struct mp_pool_options {
     pub initializer_nargs: usize,
     /// After so many items a worker is replaced, 0 (the default) is never. Not built yet: `MP_ERR_UNSUPPORTED`.
     pub max_tasks_per_child: u32,
-    /// `MP_START_DEFAULT`, `MP_START_FORK`, `MP_START_SPAWN` or `MP_START_THREAD`.
+    /// One of the start methods, `MP_START_FORK` and so on; `MP_START_DEFAULT` means the program's default.
     pub start_method: i32,
     /// The longest that a task may run, in nanoseconds, 0 (the default) is no limit. Not built yet:
     /// `MP_ERR_UNSUPPORTED`.

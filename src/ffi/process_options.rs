@@ -55,7 +55,7 @@ pub struct mp_process_options {
     /// process exits. What a daemon starts, or who was started below one, is killed with its own parent too, daemon or
     /// not. A thread is not killed: a daemon is just not waited for.
     pub daemon: mp_bool,
-    /// `MP_START_FORK`, `MP_START_SPAWN`, or `MP_START_DEFAULT` for the program's default.
+    /// One of the start methods, `MP_START_FORK` and so on; `MP_START_DEFAULT` means the program's default.
     pub start_method: i32,
     /// `nenv` changes of its environment, against this process's at the start: `NAME=value` sets a variable, `NAME`
     /// alone removes it. Of two for one name the last counts. In a spawned child they are made before the program
@@ -77,8 +77,8 @@ pub struct mp_process_options {
     pub nrlimits: usize,
     /// `nfds` descriptors, up to 250: in the child, descriptor `as` is what `fd` is here. They may overlap in any way,
     /// two swapped for example, but each `as` comes once. What they stand for is looked up at the start; they stay the
-    /// caller's. A forked child has all other descriptors too, a spawned one only 0, 1 and 2. Descriptors that libmp
-    /// has given, like `mp_event_fd`'s, can't be passed.
+    /// caller's. A forked child has all other descriptors too, a spawned one only 0, 1 and 2, and one of the fork server
+    /// also what that has open. Descriptors that libmp has given, like `mp_event_fd`'s, can't be passed.
     pub fds: *const mp_fd_map,
     /// How many descriptors.
     pub nfds: usize,

@@ -173,9 +173,11 @@ impl Process {
     }
 
     fn launch(&self, method: StartMethod, recipe: &Arc<Recipe>) -> Result<Started> {
+        // A thread dies with its process anyhow: the question is only whether it is awaited.
+        let bound = method != StartMethod::Thread && identity::is_bound();
         let plan = Plan {
             identity: &self.identity,
-            die_with_parent: self.daemon || identity::is_bound(),
+            die_with_parent: self.daemon || bound,
             recipe,
             conditions: &self.conditions,
         };

@@ -6,7 +6,7 @@ use super::forkserver::{Words, FAILED, READY};
 use super::recipe::Recipe;
 use super::spawn::PROCESS;
 use super::wire::{Reader, Writer};
-use super::{fork, identity, start, EXIT_FAILED};
+use super::{executable, fork, identity, start, EXIT_FAILED};
 use crate::arena::{self, Arena, Owner};
 use crate::error::{Error, Result, Status};
 use crate::fault;
@@ -156,6 +156,8 @@ impl Server {
         let recipe = if letter.kind == PROCESS { Some(Recipe::decode(&letter.payload)?) } else { None };
         let read = |bytes: &Vec<u8>| Conditions::read(&mut Reader::new(bytes));
         let conditions = letter.conditions.as_ref().map(read).transpose()?;
+        // The child inherits it, and so does who comes next, until that is named anew.
+        executable::take_on(&letter.executable);
         Ok(Work { letter, recipe, conditions })
     }
 

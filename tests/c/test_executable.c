@@ -29,18 +29,18 @@ static void find_parts(void) {
     snprintf(helper, sizeof helper, "%s/helper", folder);
 }
 
-/* A spawned process that has ended. */
-static mp_process *ended(mp_fn fn) {
-    mp_process *process = make(fn, ARGS, 2, MP_START_SPAWN, false, NULL);
+/* A process that has ended. */
+static mp_process *ended(mp_fn fn, int32_t method) {
+    mp_process *process = make(fn, ARGS, 2, method, false, NULL);
     CHECK_OK(mp_process_start(process));
     CHECK_OK(mp_process_join(process, MP_FOREVER));
     return process;
 }
 
-static void check_returns(mp_fn fn, const char *expected) {
+static void check_returns_under(int32_t method, mp_fn fn, const char *expected) {
     mp_buffer *buffer;
     char found[500];
-    mp_process *process = ended(fn);
+    mp_process *process = ended(fn, method);
     CHECK_OK(mp_process_result(process, &buffer));
     snprintf(found, sizeof found, "%.*s", (int)mp_buffer_len(buffer), (const char *)mp_buffer_data(buffer));
     CHECK_STRING(expected, found);
@@ -48,6 +48,8 @@ static void check_returns(mp_fn fn, const char *expected) {
     CHECK_EQ(0, exit_code(process));
     mp_process_free(process);
 }
+
+static void check_returns(mp_fn fn, const char *expected) { check_returns_under(MP_START_SPAWN, fn, expected); }
 
 static void check_start(mp_status status, mp_fn fn, const char *text) {
     mp_process *process = make(fn, ARGS, 2, MP_START_SPAWN, false, NULL);
@@ -151,7 +153,7 @@ static void replace(const char *path, const char *by) {
 static void check_refused(mp_fn fn, const char *path) {
     mp_buffer *buffer;
     fprintf(stderr, "(one line about a function that does not exist is expected:)\n");
-    mp_process *process = ended(fn);
+    mp_process *process = ended(fn, MP_START_SPAWN);
     CHECK_EQ(70, exit_code(process));
     CHECK_STATUS(MP_ERR_TASK_FAILED, mp_process_result(process, &buffer));
     CHECK_ERROR_HAS("is another build");
@@ -192,6 +194,21 @@ static void another_file_is_refused(const char *temporary) {
     check_start(MP_ERR_INVALID, fn, "register it by name");
 }
 
+/* The server runs the program that was named when it started; its children name for theirs what this process does. */
+static void children_of_the_server_inherit_the_name(const char *temporary) {
+    char path[PATH_MAX + 60];
+    snprintf(path, sizeof path, "%s/helper", temporary);
+    check_returns_under(MP_START_FORKSERVER, linked_program, helper);
+    copy(helper, path);
+    CHECK_OK(mp_set_executable(path));
+    check_returns_under(MP_START_FORKSERVER, linked_program, helper);
+    check_returns_under(MP_START_FORKSERVER, linked_parent, path);
+    CHECK_OK(mp_set_executable(helper));
+    check_returns_under(MP_START_FORKSERVER, linked_parent, helper);
+    CHECK_OK(mp_forkserver_stop());
+    CHECK_EQ(0, unlink(path));
+}
+
 static void a_program_that_has_gone(const char *temporary) {
     char path[PATH_MAX + 60];
     snprintf(path, sizeof path, "%s/helper", temporary);
@@ -203,7 +220,7 @@ static void a_program_that_has_gone(const char *temporary) {
     /* Another program that has no function of that name, and one that never calls mp_main_init. */
     CHECK_OK(mp_set_executable("/bin/true"));
     mp_buffer *buffer;
-    mp_process *process = ended(linked_program);
+    mp_process *process = ended(linked_program, MP_START_SPAWN);
     CHECK_EQ(0, exit_code(process));
     CHECK_STATUS(MP_ERR_WORKER_DIED, mp_process_result(process, &buffer));
     mp_process_free(process);
@@ -219,6 +236,7 @@ int main(void) {
     a_pool_runs_the_program();
     another_build_of_a_library_is_refused(temporary);
     another_file_is_refused(temporary);
+    children_of_the_server_inherit_the_name(temporary);
     a_program_that_has_gone(temporary);
     CHECK_OK(mp_set_executable(NULL));
     check_start(MP_ERR_BOOTSTRAP, linked_program, "mp_main_init");

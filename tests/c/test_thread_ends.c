@@ -49,6 +49,12 @@ static void a_child_waits_for_its_threads(void) {
     expect_bytes(1);
 }
 
+/* Below a daemon everything dies with its own parent, but a thread is awaited as elsewhere. */
+static void a_daemon_waits_for_its_threads(void) {
+    CHECK_EQ(21, finish(start(leave_a_twin, "", 0, MP_START_FORK, true)));
+    expect_bytes(1);
+}
+
 /* A thread that starts another before it ends, when main has gone already. */
 static int32_t chain(mp_call *call) {
     check_sleep(CHECK_SECOND / 20);
@@ -184,6 +190,7 @@ int main(int argc, char **argv) {
         CHECK_EQ(0, pipe(said));
         others_are_awaited_at_exit();
         a_child_waits_for_its_threads();
+        a_daemon_waits_for_its_threads();
         threads_may_start_others_late();
         exit_ends_the_program();
         children_of_threads_have_their_names();
