@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/flags.sh
+trap 'echo "test-install.sh: line $LINENO failed" >&2' ERR
 
 work=target/tests-install
 rm -rf "$work"
@@ -23,15 +24,20 @@ fi
 [[ $(readlink "$prefix/lib/libmp.so.0") == libmp.so.*.*.* ]]
 cmp include/mp.h "$prefix/include/mp.h"
 
-cmake -S tests/install -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" >"$work/log"
-cmake --build "$work/cmake" >>"$work/log" || {
+if ! { cmake -S tests/install -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" &&
+    cmake --build "$work/cmake"; } >"$work/log"; then
     cat "$work/log"
     exit 1
-}
+fi
 for program in "$work"/cmake/consumer_*; do
     run_program "$(basename "$program") (CMake)" 60 "$program"
 done
-ldd "$work/cmake/consumer_mp" | grep -q "$prefix/lib/libmp.so.0"
+# Not `ldd | grep -q`: that ends at the first match, and ldd would die of the closed pipe.
+needed=$(ldd "$work/cmake/consumer_mp")
+if [[ $needed != *"$prefix/lib/libmp.so.0"* ]]; then
+    echo "the shared consumer does not use the library installed: $needed" >&2
+    exit 1
+fi
 if ldd "$work/cmake/consumer_mp_static" | grep libmp; then
     echo "the static consumer needs the shared library" >&2
     exit 1

@@ -14,7 +14,9 @@ step=
 # What is skipped, a line each; the scripts of the steps add theirs.
 MP_SKIPPED=$(mktemp)
 export MP_SKIPPED
-trap 'rm -f "$MP_SKIPPED"' EXIT
+# What the steps that failed have printed: a file each.
+printed=$(mktemp -d)
+trap 'rm -rf "$MP_SKIPPED" "$printed"' EXIT
 trap '[[ -n $step ]] && kill -TERM -- "-$step" 2>/dev/null; exit 130' INT TERM
 
 # wanted GROUP: whether this run includes it.
@@ -29,15 +31,20 @@ have() {
 
 # run NAME SECONDS COMMAND...
 run() {
-    local name=$1 limit=$2 code=0 start=$SECONDS
+    local name=$1 limit=$2 code=0 start=$SECONDS output copy
     shift 2
     printf '\n=== %s\n' "$name"
-    timeout -k 10 "$limit" "$@" </dev/null &
+    exec {output}> >(exec tee "$printed/$name")
+    copy=$!
+    timeout -k 10 "$limit" "$@" </dev/null >&"$output" 2>&1 {output}>&- &
     step=$!
+    exec {output}>&-
     wait "$step" || code=$?
     step=
+    # Until all is printed; no longer, for who may have inherited the pipe.
+    timeout 5 tail --pid="$copy" -f /dev/null || :
     ((code == 124)) && echo "$name: not done after $limit s"
-    ((code == 0)) || failed+=("$name")
+    if ((code)); then failed+=("$name"); else rm -f "$printed/$name"; fi
     printf -- '--- %s: %s, %d s\n' "$name" "$( ((code)) && echo "FAILED ($code)" || echo ok)" $((SECONDS - start))
 }
 
@@ -121,6 +128,8 @@ echo
 sort -u "$MP_SKIPPED" | sed 's/^/SKIPPED /'
 for line in ${failed[@]+"${failed[@]}"}; do
     echo "FAILED $line"
+    # Again what it ended with: of a long log often only the end is at hand.
+    [[ -f $printed/$line ]] && tail -n 40 "$printed/$line" | sed 's/^/    /'
 done
 if ((${#failed[@]})); then
     exit 1
