@@ -838,6 +838,11 @@ MP_API int32_t mp_get_start_method(void);
  * by its path if it has not done so itself. One that lies in this program can't be found there: `mp_process_start`
  * refuses it.
  *
+ * A program that ends without a call of `mp_main_init` has failed as a child: the exit code is not 0 (70 in its place),
+ * `mp_process_result` answers `MP_ERR_BOOTSTRAP`, and the log says so. Of one that has not called it after a minute, and
+ * was not stopped meanwhile, the log tells; a fork server and the workers of a pool are killed then, and whoever waits for
+ * them gets `MP_ERR_BOOTSTRAP` or `MP_ERR_BROKEN`.
+ *
  * *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if there is no such file; `MP_ERR_ACCESS` if it can't be executed;
  * `MP_ERR_INVALID` for a path that is empty or not UTF-8; `MP_ERR_SYSTEM`. After a failure all is as before.
  * *Ownership*: `path` is copied, as an absolute one. *Threads*: thread-safe.
@@ -1044,7 +1049,7 @@ MP_API mp_status mp_process_close(mp_process *process);
 
 /**
  * How the process ended: 0 to 255, the low byte of what the function returned or of what was given to `exit`; -N if
- * signal N killed it; 70 if libmp itself failed in the child, which the log explains; `MP_EXIT_UNKNOWN` if the
+ * signal N killed it; 70 if libmp itself failed in the child, or never began in it, which the log explains; `MP_EXIT_UNKNOWN` if the
  * program itself collected the child (by `waitpid(-1)`, or since it ignores SIGCHLD) and the child ended by a signal
  * or by its own `exit`.
  *
@@ -1113,6 +1118,7 @@ MP_API void mp_process_free(mp_process *process);
  * *Returns* `MP_OK`; `MP_ERR_STATE` if the server runs already (`mp_forkserver_stop` ends it) or the program has closed
  * libmp's descriptors; `MP_ERR_TASK_FAILED` if the function failed: its code is in the text, and there is no server;
  * `MP_ERR_WORKER_DIED` if the server ended meanwhile; `MP_ERR_BOOTSTRAP` if the program has not called `mp_main_init`,
+ * or the one that the server runs does not (`mp_set_executable`),
  * or this process is itself a child that is still starting; `MP_ERR_INVALID` for NULL, or a function that can't travel:
  * register it by name; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`. *Ownership*: the arguments are copied. *Threads*:
  * thread-safe.
@@ -1136,7 +1142,8 @@ MP_API mp_status mp_forkserver_stop(void);
  * `MP_ERR_TASK_FAILED` if the exit code that follows from what the function answered, or from `mp_call_fail`, is not 0:
  * `mp_last_error` then has code and message, and what it had returned is dropped; the same if libmp could not run the
  * function; `MP_ERR_WORKER_DIED` if the process ended before its function had returned: `mp_last_error` has the signal
- * or the exit code; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` for NULL. *Ownership*: the caller frees the buffer with
+ * or the exit code; `MP_ERR_BOOTSTRAP` if the program that it ran never called `mp_main_init` (`mp_set_executable`);
+ * `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` for NULL. *Ownership*: the caller frees the buffer with
  * `mp_buffer_free`; it outlives the process's handle.
  */
 MP_API mp_status mp_process_result(const mp_process *process, mp_buffer **out);
@@ -2532,7 +2539,7 @@ MP_API mp_status mp_pool_options_defaults(mp_pool_options *options, size_t size)
  * `MP_ERR_STATE`: all workers could be waiting.
  *
  * *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_UNSUPPORTED` for an option that is not built yet, naming it;
- * `MP_ERR_BOOTSTRAP` for spawn without `mp_main_init`; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`. *Ownership*: the
+ * `MP_ERR_BOOTSTRAP` for spawn and forkserver without `mp_main_init`; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`. *Ownership*: the
  * caller frees it with `mp_pool_free`.
  */
 MP_API mp_status mp_pool_new(const mp_pool_options *options, mp_pool **out);

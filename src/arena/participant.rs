@@ -133,6 +133,7 @@ impl Arena {
         let slot = self.slot(number);
         let life = self.life(number);
         slot.since.store(clock::now().max(1) as u64, Ordering::Relaxed);
+        slot.exit.store(unbegun_mark(life.generation()), Ordering::Relaxed);
         let pending = Life::new(State::Pending, life.generation(), 0, 0);
         slot.life.store(pending.0, Ordering::Release);
         Owner::new(number, life.generation())
@@ -191,6 +192,7 @@ impl Arena {
             let live = Life::new(State::Live, owner.generation(), 0, pid);
             match slot.life.compare_exchange(seen.0, live.0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
+                    slot.exit.store(0, Ordering::Release);
                     self.set_me(owner);
                     return true;
                 }
@@ -380,6 +382,11 @@ pub(crate) fn register_fork_handlers() {
     HANDLERS.register(prepare, parent, child);
 }
 
+/// What stands in the place of an exit code until a child has begun.
+fn unbegun_mark(generation: u32) -> u64 {
+    1 << 62 | u64::from(generation) << 32
+}
+
 /// What stands above a recorded exit code: that there is one, and whose.
 pub(super) fn exit_mark(owner: Owner) -> u64 {
     1 << 63 | u64::from(owner.generation()) << 32
@@ -390,6 +397,12 @@ impl Arena {
     /// Records this process's exit code, for a parent from whom the host steals the status.
     pub fn record_exit(&self, code: i32) {
         self.my_slot().exit.store(exit_mark(self.me()) | u64::from(code as u32), Ordering::Release);
+    }
+
+    /// Whether it is certain that the child for whom this slot was made has never taken it over: also after its end, as
+    /// long as the slot has not been given to another.
+    pub(crate) fn has_not_begun(&self, owner: Owner) -> bool {
+        self.slot(owner.slot()).exit.load(Ordering::Acquire) == unbegun_mark(owner.generation())
     }
 
     /// The exit code that the process of this owner recorded, as long as its slot has not been given to another.

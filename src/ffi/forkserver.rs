@@ -18,6 +18,7 @@ use crate::process::{forkserver, server};
 /// *Returns* `MP_OK`; `MP_ERR_STATE` if the server runs already (`mp_forkserver_stop` ends it) or the program has closed
 /// libmp's descriptors; `MP_ERR_TASK_FAILED` if the function failed: its code is in the text, and there is no server;
 /// `MP_ERR_WORKER_DIED` if the server ended meanwhile; `MP_ERR_BOOTSTRAP` if the program has not called `mp_main_init`,
+/// or the one that the server runs does not (`mp_set_executable`),
 /// or this process is itself a child that is still starting; `MP_ERR_INVALID` for NULL, or a function that can't travel:
 /// register it by name; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`. *Ownership*: the arguments are copied. *Threads*:
 /// thread-safe.

@@ -44,7 +44,8 @@ unsafe impl CStruct for mp_usage {
 /// `MP_ERR_TASK_FAILED` if the exit code that follows from what the function answered, or from `mp_call_fail`, is not 0:
 /// `mp_last_error` then has code and message, and what it had returned is dropped; the same if libmp could not run the
 /// function; `MP_ERR_WORKER_DIED` if the process ended before its function had returned: `mp_last_error` has the signal
-/// or the exit code; `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` for NULL. *Ownership*: the caller frees the buffer with
+/// or the exit code; `MP_ERR_BOOTSTRAP` if the program that it ran never called `mp_main_init` (`mp_set_executable`);
+/// `MP_ERR_NO_MEMORY`; `MP_ERR_INVALID` for NULL. *Ownership*: the caller frees the buffer with
 /// `mp_buffer_free`; it outlives the process's handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_process_result(

@@ -99,7 +99,7 @@ pub unsafe extern "C" fn mp_pool_options_defaults(options: *mut mp_pool_options,
 /// `MP_ERR_STATE`: all workers could be waiting.
 ///
 /// *Returns* `MP_OK`; `MP_ERR_INVALID`; `MP_ERR_UNSUPPORTED` for an option that is not built yet, naming it;
-/// `MP_ERR_BOOTSTRAP` for spawn without `mp_main_init`; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`. *Ownership*: the
+/// `MP_ERR_BOOTSTRAP` for spawn and forkserver without `mp_main_init`; `MP_ERR_NO_MEMORY`; `MP_ERR_SYSTEM`. *Ownership*: the
 /// caller frees it with `mp_pool_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mp_pool_new(options: *const mp_pool_options, out: *mut *mut mp_pool) -> mp_status {

@@ -154,7 +154,7 @@ pub unsafe extern "C" fn mp_process_close(process: *mut mp_process) -> mp_status
 }
 
 /// How the process ended: 0 to 255, the low byte of what the function returned or of what was given to `exit`; -N if
-/// signal N killed it; 70 if libmp itself failed in the child, which the log explains; `MP_EXIT_UNKNOWN` if the
+/// signal N killed it; 70 if libmp itself failed in the child, or never began in it, which the log explains; `MP_EXIT_UNKNOWN` if the
 /// program itself collected the child (by `waitpid(-1)`, or since it ignores SIGCHLD) and the child ended by a signal
 /// or by its own `exit`.
 ///

@@ -82,6 +82,11 @@ pub extern "C" fn mp_get_start_method() -> i32 {
 /// by its path if it has not done so itself. One that lies in this program can't be found there: `mp_process_start`
 /// refuses it.
 ///
+/// A program that ends without a call of `mp_main_init` has failed as a child: the exit code is not 0 (70 in its place),
+/// `mp_process_result` answers `MP_ERR_BOOTSTRAP`, and the log says so. Of one that has not called it after a minute, and
+/// was not stopped meanwhile, the log tells; a fork server and the workers of a pool are killed then, and whoever waits for
+/// them gets `MP_ERR_BOOTSTRAP` or `MP_ERR_BROKEN`.
+///
 /// *Returns* `MP_OK`; `MP_ERR_NOT_FOUND` if there is no such file; `MP_ERR_ACCESS` if it can't be executed;
 /// `MP_ERR_INVALID` for a path that is empty or not UTF-8; `MP_ERR_SYSTEM`. After a failure all is as before.
 /// *Ownership*: `path` is copied, as an absolute one. *Threads*: thread-safe.

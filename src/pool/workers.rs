@@ -6,8 +6,9 @@ use super::{worker, zygote};
 use crate::arena::{Arena, Holder, Obituary, Owner, Token};
 use crate::error::{Error, Result};
 use crate::process::conditions::Conditions;
+use crate::process::end::{Ended, Exit};
 use crate::process::identity::{ChildOptions, Identity};
-use crate::process::reaper::{self, Child, Ended, Exit};
+use crate::process::reaper::{self, Child};
 use crate::process::start::StartMethod;
 use crate::process::{fork, forkserver, spawn};
 use crate::sys::prim::{fence, Ordering};
@@ -23,23 +24,17 @@ pub(crate) const ZYGOTE_BOOTSTRAP: u32 = 4;
 pub(super) fn make_zygote(shared: &Arc<Shared>) -> Result<()> {
     let (arena, cell, name) = (shared.arena(), shared.words(), shared.name.clone());
     let identity = Identity::worker(&shared.name, 0);
-    let (child, letter) = if shared.method == StartMethod::ForkServer {
-        let options = ChildOptions { identity, die_with_parent: true };
+    let options = ChildOptions { identity, die_with_parent: true };
+    let child = if shared.method == StartMethod::ForkServer {
         let mut payload = shared.cell.token().to_bytes().to_vec();
         payload.extend_from_slice(name.as_bytes());
-        let (child, letter) = forkserver::fork(ZYGOTE_BOOTSTRAP, &payload, &options, &Conditions::default())?;
-        (child, Some(letter))
+        forkserver::fork(ZYGOTE_BOOTSTRAP, &payload, &options, &Conditions::default())?
     } else {
-        let options = ChildOptions { identity, die_with_parent: true };
-        (fork::fork(options, move || zygote::run(arena, cell, name))?, None)
+        fork::fork(options, move || zygote::run(arena, cell, name))?
     };
     enter(shared, 0, &child);
     let (host, owner) = (shared.clone(), child.owner);
-    let after = move |_| {
-        drop(letter);
-        after_zygote(&host, owner);
-    };
-    reaper::watch(child, Box::new(after));
+    reaper::watch(child, Box::new(move |_| after_zygote(&host, owner)));
     Ok(())
 }
 
@@ -114,31 +109,29 @@ pub(super) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<()> {
         identity: Identity::worker(&shared.name, u64::from(index) + 1),
         die_with_parent: true,
     };
-    let (child, bootstrap) = spawn::spawn(WORKER_BOOTSTRAP, &payload, &options, &Conditions::default())?;
+    let child = spawn::spawn(WORKER_BOOTSTRAP, &payload, &options, &Conditions::default())?.into_helper();
     enter(shared, index as usize, &child);
     let (host, owner, pid) = (shared.clone(), child.owner, child.pid);
-    let after = move |ended: Ended| {
-        drop(bootstrap);
-        after_worker(&host, index, owner, pid, ended.exit);
-    };
-    reaper::watch(child, Box::new(after));
+    reaper::watch(child, Box::new(move |ended| after_worker(&host, index, owner, pid, ended)));
     Ok(())
 }
 
 /// A spawned worker has ended.
-fn after_worker(shared: &Arc<Shared>, index: u32, owner: Owner, pid: i32, exit: Exit) {
-    let (code, signal) = match exit {
+fn after_worker(shared: &Arc<Shared>, index: u32, owner: Owner, pid: i32, ended: Ended) {
+    let (code, signal) = match ended.exit {
         Exit::Code(code) => (code, 0),
         Exit::Signal(signal) => (0, signal),
-        Exit::Unknown => (exit.number(), 0),
+        Exit::Unknown => (ended.exit.number(), 0),
     };
     let cell = shared.words();
     let began = cell.record(shared.arena(), index).owner.load(Ordering::Acquire) == owner.bits();
     let queued = shared.mend(|dead| (dead == owner).then_some(Obituary { pid, code, signal }));
-    let hopeless = shared.is_hopeless(began);
+    // One that never began and was killed for it has taken its time already.
+    let hopeless = shared.is_hopeless(began) || (ended.unbegun.is_some() && signal != 0);
     let state = cell.state();
     let in_order = code == 0 && signal == 0 && state >= CLOSED;
     if state < TERMINATED && (queued || !in_order) {
+        let stillborn = || ended.unbegun.unwrap_or_else(stillborn);
         match if hopeless { Err(stillborn()) } else { spawn(shared, index) } {
             Ok(()) => return,
             Err(error) if shared.is_last_child(index as usize) => {

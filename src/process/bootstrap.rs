@@ -45,7 +45,7 @@ impl Place {
 
 /// A letter that was written, to be kept until its reader has ended.
 #[derive(Debug)]
-pub struct Bootstrap {
+pub(crate) struct Bootstrap {
     #[allow(dead_code)]
     block: Block,
     place: Place,

@@ -15,6 +15,7 @@ use super::conditions::Conditions;
 use super::identity::{self, ChildOptions};
 use super::reaper::{self, Child};
 use super::wire::Writer;
+use super::words::{Words, FAILED, READY};
 use super::{server, spawn, start};
 use crate::arena::{Arena, Owner};
 use crate::error::{Error, Result, Status};
@@ -27,7 +28,7 @@ use crate::sys::socket::Socket;
 use crate::sys::{child, futex, os};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The kind of bootstrap by which `crate::wiring` finds [`server::serve`].
 pub(crate) const SERVER: u32 = 3;
@@ -38,96 +39,36 @@ const HOPELESS: u32 = 3;
 const TRIES: u32 = 50;
 /// How often who waits for the server looks whether there still is one, in nanoseconds.
 const LOOK: i64 = 20_000_000;
+/// So long a program that has closed the server's socket has for its end, in nanoseconds.
+const ENDING: i64 = 1_000_000_000;
 /// So long a server that was sent SIGKILL is waited for, in nanoseconds.
 const PATIENCE: i64 = 10_000_000_000;
 
-/// The words of the page that the two processes share.
-#[derive(Debug)]
-pub(super) struct Words(pub(super) SharedPage);
-
-/// How the server stands: at first it is being started.
-pub(super) const READY: u32 = 1;
-/// Its warm-up function has failed: with the code in the low byte.
-pub(super) const FAILED: u32 = 0x100;
-
-/// So much of a failure's sentence comes back.
-const TEXT: usize = 512;
-
-impl Words {
-    /// Before a request: nothing is known of its outcome.
-    fn clear(&self) {
-        let [_, status] = self.failure();
-        [self.owner(), self.pid(), status].into_iter().for_each(|word| word.store(0, Ordering::Relaxed));
-    }
-
-    /// The number of the last request that was answered; the asker sleeps on it.
-    pub(super) fn answered(&self) -> &AtomicU32 {
-        self.0.word(0)
-    }
-
-    /// The slot that was prepared for the child, as an owner word.
-    pub(super) fn owner(&self) -> &AtomicU32 {
-        self.0.word(1)
-    }
-
-    /// The child's number, written by the kernel.
-    pub(super) fn pid(&self) -> &AtomicU32 {
-        self.0.word(2)
-    }
-
-    /// Why there is no child: how long the sentence is, and the status, negated.
-    fn failure(&self) -> [&AtomicU32; 2] {
-        [self.0.word(3), self.0.word(4)]
-    }
-
-    /// The server says why there is no child.
-    pub(super) fn refuse(&self, error: &Error) {
-        let text = &error.message().as_bytes()[..error.message().len().min(TEXT)];
-        text.iter()
-            .enumerate()
-            .for_each(|(i, byte)| self.0.word(64 + i).store(u32::from(*byte), Ordering::Relaxed));
-        let [length, status] = self.failure();
-        length.store(text.len() as u32, Ordering::Relaxed);
-        status.store((error.status() as i32).unsigned_abs(), Ordering::Release);
-    }
-
-    /// Why there is no child, if the server has said so.
-    fn refusal(&self) -> Option<Error> {
-        let [length, status] = self.failure();
-        let status = status.load(Ordering::Acquire);
-        if status == 0 {
-            return None;
-        }
-        let length = (length.load(Ordering::Relaxed) as usize).min(TEXT);
-        let text: Vec<u8> = (0..length).map(|i| self.0.word(64 + i).load(Ordering::Relaxed) as u8).collect();
-        let status = Status::from_code(-(status as i32)).unwrap_or(Status::Internal);
-        Some(Error::new(status, format!("the fork server: {}", String::from_utf8_lossy(&text))))
-    }
-
-    /// [`READY`] or [`FAILED`], once the server has begun; the starter sleeps on it.
-    pub(super) fn stands(&self) -> &AtomicU32 {
-        self.0.word(16)
-    }
-}
-
 /// Becomes 1 when a server has ended and was collected: then nothing of it is under way any more.
 #[derive(Debug, Default)]
-struct Gone(AtomicU32);
+struct Gone {
+    word: AtomicU32,
+    /// Set before the word: why the program never became a server.
+    unbegun: OnceLock<Error>,
+}
 
 impl Gone {
-    fn set(&self) {
-        self.0.store(1, Ordering::Release);
-        futex::wake(&self.0, u32::MAX);
+    fn set(&self, unbegun: Option<Error>) {
+        if let Some(error) = unbegun {
+            let _ = self.unbegun.set(error);
+        }
+        self.word.store(1, Ordering::Release);
+        futex::wake(&self.word, u32::MAX);
     }
 
     fn get(&self) -> bool {
-        self.0.load(Ordering::Acquire) != 0
+        self.word.load(Ordering::Acquire) != 0
     }
 
     fn wait(&self) {
         let end = Deadline::after(PATIENCE);
         while !self.get() && !end.passed() {
-            futex::wait(&self.0, 0, end);
+            futex::wait(&self.word, 0, end);
         }
     }
 }
@@ -163,12 +104,7 @@ pub(super) static STATE: LocalLock<State> =
 
 /// Starts a child, which gives the payload to who runs this kind: `crate::wiring::run_child`. It is not watched yet:
 /// [`reaper::watch`].
-pub fn fork(
-    kind: u32,
-    payload: &[u8],
-    options: &ChildOptions,
-    conditions: &Conditions,
-) -> Result<(Child, Bootstrap)> {
+pub fn fork(kind: u32, payload: &[u8], options: &ChildOptions, conditions: &Conditions) -> Result<Child> {
     start::check_may_start()?;
     spawn::check_called()?;
     reaper::ensure()?;
@@ -185,11 +121,15 @@ pub fn fork(
         if let Some((pid, owner)) = server.ask(&letter, options.die_with_parent, &passed)? {
             fault!("process.served:started");
             Arena::get()?.note_pending_pid(owner, pid as u32);
-            return Ok((Child::hold(pid, owner)?, letter));
+            return Ok(Child { letter: Some(letter), ..Child::hold(pid, owner)? });
         }
         let stood = server.words.stands().load(Ordering::Acquire);
         stillborn = if stood == READY { 0 } else { stillborn + 1 };
+        let never_began = if stood == 0 { server.why_it_never_began() } else { None };
         dismiss(&server);
+        if let Some(error) = never_began {
+            return Err(error);
+        }
         if stood & FAILED != 0 {
             return Err(warm_up_failed(stood));
         }
@@ -214,17 +154,21 @@ pub fn start(warm_up: Vec<u8>) -> Result<()> {
     let stands = server.words.stands();
     while stands.load(Ordering::Acquire) == 0 && !server.has_ended() {
         futex::wait(stands, 0, Deadline::after(LOOK));
+        reaper::await_beginning(server.owner);
     }
     match stands.load(Ordering::Acquire) {
         READY => Ok(()),
         stood => {
+            let never_began = if stood == 0 { server.why_it_never_began() } else { None };
             dismiss(&server);
             with_state(|state| state.warm_up.clear());
-            Err(if stood & FAILED != 0 {
-                warm_up_failed(stood)
-            } else {
-                Error::new(Status::WorkerDied, "the fork server died before its function had returned")
-            })
+            Err(never_began.unwrap_or_else(|| {
+                if stood & FAILED != 0 {
+                    warm_up_failed(stood)
+                } else {
+                    Error::new(Status::WorkerDied, "the fork server died before its function had returned")
+                }
+            }))
         }
     }
 }
@@ -333,14 +277,10 @@ impl Server {
         let options = ChildOptions { identity: identity::helper("ForkServer"), die_with_parent: true };
         let mut conditions = Conditions::default();
         conditions.set_descriptors(&passed.map(|fd| (fd, fd)))?;
-        let (child, letter) = spawn::spawn(SERVER, &payload.into_bytes(), &options, &conditions)?;
+        let child = spawn::spawn(SERVER, &payload.into_bytes(), &options, &conditions)?.into_helper();
         let gone = Arc::<Gone>::default();
         let (owner, pidfd, flag) = (child.owner, child.pidfd.clone(), gone.clone());
-        let after = move |_| {
-            drop(letter);
-            flag.set();
-        };
-        reaper::watch(child, Box::new(after));
+        reaper::watch(child, Box::new(move |ended| flag.set(ended.unbegun)));
         Ok(Arc::new(Server { socket, words: Words(page), owner, pidfd, gone, asking: LocalLock::new(0) }))
     }
 
@@ -352,6 +292,14 @@ impl Server {
     /// Whether it has ended: whatever it did before is done.
     fn has_ended(&self) -> bool {
         self.gone.get() || self.pidfd.as_ref().is_none_or(|pidfd| pidfd.peek() != Exit::Running)
+    }
+
+    /// Of one that no longer listens and was never ready: why, if its program is the reason.
+    fn why_it_never_began(&self) -> Option<Error> {
+        if reaper::await_end(self.owner, Deadline::after(ENDING)) {
+            self.gone.wait();
+        }
+        self.gone.unbegun.get().cloned()
     }
 
     fn kill(&self) {
@@ -399,6 +347,9 @@ impl Server {
                 return;
             }
             futex::wait(answered, seen, Deadline::after(LOOK));
+            if self.words.stands().load(Ordering::Relaxed) == 0 {
+                reaper::await_beginning(self.owner);
+            }
             // Not before a sleep: usually it is the answer that ends that.
             ended = answered.load(Ordering::Acquire) != number && self.has_ended();
         }

@@ -1,15 +1,15 @@
 //! A process as its maker sees it.
 
-use super::bootstrap::Bootstrap;
 use super::conditions::Conditions;
+use super::end::Ended;
 use super::identity::{self, Identity};
 use super::launch::{self, Plan};
 use super::outcome::Remains;
-use super::reaper::{self, Child, Ended};
+use super::reaper::{self, Child};
 use super::recipe::Recipe;
 use super::start::{self, StartMethod};
 use super::thread;
-use super::NOT_OURS;
+use super::{EXIT_FAILED, NOT_OURS};
 use crate::arena::bridge::{Descriptor, Watched};
 use crate::arena::multi::Waitable;
 use crate::arena::wait::Waiter;
@@ -20,7 +20,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::fork::LocalLock;
 use crate::sys::function::Function;
 use crate::sys::prim::Futex;
-use crate::sys::{child, signal};
+use crate::sys::{child, log, signal};
 use std::fmt;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,9 +50,14 @@ struct Record {
 }
 
 impl Record {
-    fn set(&self, ended: Ended, remains: Remains) {
+    fn set(&self, ended: &Ended, remains: Remains) {
         let _ = self.remains.set(remains);
-        self.exit.store(1 << 32 | u64::from(ended.exit.number() as u32), Ordering::SeqCst);
+        let number = match ended.exit.number() {
+            // That would say that its function has returned.
+            0 if ended.unbegun.is_some() => EXIT_FAILED,
+            number => number,
+        };
+        self.exit.store(1 << 32 | u64::from(number as u32), Ordering::SeqCst);
         event::notify(&self.changed, u32::MAX);
         if let Some(arena) = Arena::if_made() {
             arena.ring_own_bell();
@@ -186,14 +191,14 @@ impl Process {
             await_at_exit();
         }
         if method == StartMethod::Thread {
-            return thread::start(&plan, move |ended, remains| record.set(ended, remains))
+            return thread::start(&plan, move |ended, remains| record.set(&ended, remains))
                 .map(Started::Thread);
         }
-        let (mut child, bootstrap) = launch::launch(method, &plan)?;
+        let mut child = launch::launch(method, &plan)?;
         child.awaited_at_exit = !self.daemon;
         child.listed = true;
         let (pid, owner) = (child.pid, child.owner);
-        watch(child, record, bootstrap);
+        watch(child, record);
         Ok(Started::Child { pid, owner })
     }
 
@@ -242,7 +247,7 @@ impl Process {
         reaper::signal(owner, signal)
     }
 
-    /// Its exit code; minus the signal that killed it; [`reaper::UNKNOWN`].
+    /// Its exit code; minus the signal that killed it; [`super::end::UNKNOWN`].
     pub fn exit_code(&self) -> Result<i32> {
         self.started()?;
         self.record.get().ok_or_else(|| Error::state(format!("{} is still running", self.identity.name)))
@@ -355,15 +360,16 @@ impl fmt::Display for Process {
     }
 }
 
-fn watch(child: Child, record: Arc<Record>, bootstrap: Option<Bootstrap>) {
-    let owner = child.owner;
-    reaper::watch(
-        child,
-        Box::new(move |ended| {
-            drop(bootstrap);
-            record.set(ended, Remains::collect(owner, &ended));
-        }),
-    );
+fn watch(child: Child, record: Arc<Record>) {
+    let (owner, pid) = (child.owner, child.pid);
+    let after = move |ended: Ended| {
+        if let Some(error) = &ended.unbegun {
+            log::say(log::ERROR, &format!("{} (pid {pid})", error.message()));
+        }
+        let remains = Remains::collect(owner, &ended);
+        record.set(&ended, remains);
+    };
+    reaper::watch(child, Box::new(after));
 }
 
 /// Has this process wait, when it exits, for the children and threads that are not daemons, and end its fork server.

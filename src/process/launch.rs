@@ -1,6 +1,5 @@
 //! The start of a child, by each method; `thread.rs` starts what is a thread of this process.
 
-use super::bootstrap::Bootstrap;
 use super::conditions::Conditions;
 use super::identity::{ChildOptions, Identity};
 use super::reaper::Child;
@@ -45,20 +44,18 @@ impl Plan<'_> {
     }
 }
 
-/// Starts it. It is not watched yet; what it reads when it begins is to be kept until it has ended.
-pub(super) fn launch(method: StartMethod, plan: &Plan<'_>) -> Result<(Child, Option<Bootstrap>)> {
+/// Starts it. It is not watched yet.
+pub(super) fn launch(method: StartMethod, plan: &Plan<'_>) -> Result<Child> {
     let options = ChildOptions { identity: plan.identity.clone(), die_with_parent: plan.die_with_parent };
     match method {
         StartMethod::Fork => {
             plan.conditions.try_out()?;
-            let child = fork::fork(options, || plan.run_forked())?;
-            Ok((child, None))
+            fork::fork(options, || plan.run_forked())
         }
         StartMethod::Spawn | StartMethod::ForkServer => {
             let start = if method == StartMethod::Spawn { spawn::spawn } else { forkserver::fork };
             let payload = plan.recipe.encode()?;
-            let (child, bootstrap) = start(spawn::PROCESS, &payload, &options, plan.conditions)?;
-            Ok((child, Some(bootstrap)))
+            start(spawn::PROCESS, &payload, &options, plan.conditions)
         }
         StartMethod::Thread => Err(Error::internal("a thread is not a child")),
     }

@@ -1,8 +1,10 @@
 //! Processes: targets, start methods, and who reaps the children.
 
+pub(crate) mod beginning;
 pub(crate) mod bootstrap;
 pub mod call;
 pub mod conditions;
+pub mod end;
 mod ending;
 pub mod executable;
 pub mod fork;
@@ -22,6 +24,7 @@ pub mod target;
 mod thread;
 mod tree;
 pub mod wire;
+mod words;
 
 pub use self::conditions::Conditions;
 pub use self::handle::{Options, Process};

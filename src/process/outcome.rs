@@ -4,8 +4,8 @@
 //! does not change it. How it travels is in `arena::outcome`.
 
 use super::call;
+use super::end::{Ended, UNKNOWN};
 use super::handle::Process;
-use super::reaper::{Ended, UNKNOWN};
 use super::sink::ArenaSink;
 use crate::arena::outcome::{Bytes, Outcome, FEW};
 use crate::arena::{Arena, Buffer, Owner};
@@ -64,7 +64,10 @@ impl Remains {
 
     /// Takes what the process has left.
     pub(super) fn collect(owner: Owner, ended: &Ended) -> Remains {
-        let outcome = Arena::get().and_then(|arena| arena.take_outcome(owner));
+        let outcome = match &ended.unbegun {
+            Some(error) => Err(error.clone()),
+            None => Arena::get().and_then(|arena| arena.take_outcome(owner)),
+        };
         Remains { usage: ended.usage, outcome }
     }
 }

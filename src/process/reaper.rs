@@ -6,13 +6,16 @@
 //! A host may reap our children (`waitpid(-1)`), ignore SIGCHLD, or close the pidfds. Then the kernel has no end to
 //! tell, and the slot's record decides: a child writes its exit code there before it leaves.
 
-use crate::arena::{self, Arena, Obituary, Owner};
+use super::beginning::Beginning;
+use super::bootstrap::Bootstrap;
+use super::end::{Ended, Exit};
+use crate::arena::{self, Arena, Owner};
 use crate::error::Result;
 use crate::fault;
 use crate::sys::clock::{self, Deadline};
 use crate::sys::fork::LocalLock;
 use crate::sys::log;
-use crate::sys::pidfd::{self, PidFd, Usage};
+use crate::sys::pidfd::{self, PidFd};
 use crate::sys::prim::{Futex, Ordering};
 use crate::sys::watch::Watcher;
 use crate::sys::{child, futex, thread};
@@ -33,51 +36,6 @@ const TICKS: u32 = 8;
 const SLICE: u64 = 100_000;
 const NONE: RawFd = -1;
 
-/// How a child ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// By itself.
-    Code(i32),
-    /// Killed by this signal.
-    Signal(i32),
-    /// The host has reaped it, and it left no record.
-    Unknown,
-}
-
-/// The number that stands for [`Exit::Unknown`]: neither an exit code nor a signal.
-pub const UNKNOWN: i32 = i32::MIN;
-/// The same in an obituary, which has less room.
-pub const UNKNOWN_CODE: i32 = 256;
-
-impl Exit {
-    /// The exit code, or minus the signal.
-    pub fn number(self) -> i32 {
-        match self {
-            Exit::Code(code) => code,
-            Exit::Signal(signal) => -signal,
-            Exit::Unknown => UNKNOWN,
-        }
-    }
-
-    fn obituary(self, pid: i32) -> Obituary {
-        let (code, signal) = match self {
-            Exit::Code(code) => (code, 0),
-            Exit::Signal(signal) => (0, signal),
-            Exit::Unknown => (UNKNOWN_CODE, 0),
-        };
-        Obituary { pid, code, signal }
-    }
-}
-
-/// What the reaper knows of a child that has ended.
-#[derive(Clone, Copy, Debug)]
-pub struct Ended {
-    /// How it ended.
-    pub exit: Exit,
-    /// What it has used; `None` where the host has reaped it.
-    pub usage: Option<Usage>,
-}
-
 /// A child that was just made.
 #[derive(Debug)]
 pub struct Child {
@@ -91,6 +49,11 @@ pub struct Child {
     pub awaited_at_exit: bool,
     /// Whether [`active`] tells of it.
     pub listed: bool,
+    /// What it reads when it begins, kept until it has ended.
+    #[allow(dead_code)]
+    pub(super) letter: Option<Bootstrap>,
+    /// For one that runs a program.
+    pub(crate) beginning: Option<Beginning>,
 }
 
 impl Child {
@@ -105,7 +68,15 @@ impl Child {
             pidfd: (!gone).then(|| Arc::new(pidfd)),
             awaited_at_exit: false,
             listed: false,
+            letter: None,
+            beginning: None,
         })
+    }
+
+    /// A process of the library's own: see [`Beginning`].
+    pub(crate) fn into_helper(mut self) -> Child {
+        self.beginning.iter_mut().for_each(Beginning::set_helper);
+        self
     }
 }
 
@@ -360,10 +331,25 @@ fn look_at(owner: Owner) {
     if !running {
         return bury(owner, pidfd);
     }
+    await_beginning(owner);
     if pidfd.and_then(|pidfd| pidfd.raw()).unwrap_or(NONE) != fd {
         with_state(|state| {
             state.children.iter_mut().filter(|w| w.child.owner == owner).for_each(|w| w.fd = NONE);
         });
+    }
+}
+
+/// Looks whether a child that runs a program is late to begin, and what follows then.
+pub(super) fn await_beginning(owner: Owner) {
+    let Some(arena) = Arena::if_made() else { return };
+    let late = with_state(|state| {
+        let watched = state.children.iter_mut().find(|w| w.child.owner == owner)?;
+        watched.child.beginning.as_mut()?.look(arena, owner, watched.child.pid)
+    });
+    let Some(late) = late else { return };
+    log::say(log::ERROR, &late.text);
+    if late.to_be_killed {
+        let _ = signal(owner, libc::SIGKILL);
     }
 }
 
@@ -384,12 +370,14 @@ fn bury(owner: Owner, pidfd: Option<Arc<PidFd>>) {
         _ => recorded().map_or(Exit::Unknown, |code| Exit::Code(code & 0xff)),
     };
     fault!("reaper.bury:reaped");
+    let unbegun =
+        arena.zip(child.beginning.as_ref()).and_then(|(a, beginning)| beginning.failure(a, owner, exit));
     if let Some(arena) = arena {
         arena.bury(owner, exit.obituary(child.pid));
     }
     // Before anybody hears of it, so that whoever has joined the child finds nothing of it left.
     drop(child);
-    if catch_unwind(AssertUnwindSafe(|| on_exit(Ended { exit, usage }))).is_err() {
+    if catch_unwind(AssertUnwindSafe(|| on_exit(Ended { exit, usage, unbegun }))).is_err() {
         log::say(log::ERROR, "a defect in libmp: what follows a child's end has failed");
     }
     BURIED.fetch_add(1, Ordering::Release);

@@ -2,10 +2,10 @@
 
 use super::bootstrap::{Letter, Place};
 use super::conditions::Conditions;
-use super::forkserver::{Words, FAILED, READY};
 use super::recipe::Recipe;
 use super::spawn::PROCESS;
 use super::wire::{Reader, Writer};
+use super::words::{Words, FAILED, READY};
 use super::{executable, fork, identity, start, EXIT_FAILED};
 use crate::arena::{self, Arena, Owner};
 use crate::error::{Error, Result, Status};

@@ -1,5 +1,6 @@
 //! Children that run the program anew, and how such a child begins.
 
+use super::beginning::Beginning;
 use super::bootstrap::{self, Bootstrap, Letter, Ticket};
 use super::conditions::Conditions;
 use super::identity::{self, ChildOptions};
@@ -21,12 +22,7 @@ static CALLED: AtomicBool = AtomicBool::new(false);
 
 /// Starts a child, which gives the payload to who runs this kind: `crate::wiring::run_child`. It is not watched
 /// yet: [`reaper::watch`].
-pub fn spawn(
-    kind: u32,
-    payload: &[u8],
-    options: &ChildOptions,
-    conditions: &Conditions,
-) -> Result<(Child, Bootstrap)> {
+pub fn spawn(kind: u32, payload: &[u8], options: &ChildOptions, conditions: &Conditions) -> Result<Child> {
     start::check_may_start()?;
     check_called()?;
     reaper::ensure()?;
@@ -36,7 +32,7 @@ pub fn spawn(
     fault!("process.spawn:pending");
     let ticket = Ticket { arena: -1, capacity: arena.capacity(), owner, letter: letter.place(), life: None };
     match launch(arena, ticket, options.die_with_parent, conditions) {
-        Ok(child) => Ok((child, letter)),
+        Ok(child) => Ok(Child { letter: Some(letter), ..child }),
         Err(error) => {
             arena.abandon_pending(owner);
             Err(error)
@@ -83,7 +79,7 @@ fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool, conditions: &Con
     })?;
     fault!("process.spawn:started");
     arena.note_pending_pid(ticket.owner, pid as u32);
-    Child::hold(pid, ticket.owner)
+    Ok(Child { beginning: Some(Beginning::new(path)), ..Child::hold(pid, ticket.owner)? })
 }
 
 /// `mp_main_init`: in a spawned child it does not return.

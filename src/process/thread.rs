@@ -6,11 +6,11 @@
 //! joins stay in a list; those of them that have left are joined when a handle is freed or the next one is started, and
 //! those that are no daemons when this process exits.
 
+use super::end::{Ended, Exit};
 use super::fork;
 use super::identity;
 use super::launch::Plan;
 use super::outcome::{self, Remains};
-use super::reaper::{Ended, Exit};
 use super::start;
 use crate::arena::Arena;
 use crate::error::Result;
@@ -83,7 +83,7 @@ pub(super) fn start(
         // Nothing of it is left when others hear of its end.
         drop((recipe, this));
         let remains = Remains::of_thread(left);
-        on_end(Ended { exit: Exit::Code(code), usage: None }, remains);
+        on_end(Ended { exit: Exit::Code(code), usage: None, unbegun: None }, remains);
     };
     // Under the lock, so that no fork and no exit of this process comes between the start and the entry.
     with_state(|state| {

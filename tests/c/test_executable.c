@@ -209,6 +209,36 @@ static void children_of_the_server_inherit_the_name(const char *temporary) {
     CHECK_EQ(0, unlink(path));
 }
 
+/* A program that never calls mp_main_init, and ends: its code 0 is not one of the function's. */
+static void ends_without_libmp(void) {
+    mp_buffer *buffer;
+    mp_pool_options options;
+    mp_pool *pool;
+    CHECK_OK(mp_set_executable("/bin/true"));
+    fprintf(stderr, "(two lines about a program without mp_main_init, and one about its pool, are expected:)\n");
+    mp_process *process = ended(linked_program, MP_START_SPAWN);
+    CHECK_EQ(70, exit_code(process));
+    CHECK_STATUS(MP_ERR_BOOTSTRAP, mp_process_result(process, &buffer));
+    CHECK_ERROR_HAS("/bin/true ended, with code 0, without a call of mp_main_init");
+    mp_process_free(process);
+    CHECK_OK(mp_set_executable("/bin/false"));
+    process = ended(linked_program, MP_START_SPAWN);
+    CHECK_EQ(1, exit_code(process));
+    CHECK_STATUS(MP_ERR_BOOTSTRAP, mp_process_result(process, &buffer));
+    mp_process_free(process);
+    process = make(linked_program, ARGS, 2, MP_START_FORKSERVER, false, NULL);
+    CHECK_STATUS(MP_ERR_BOOTSTRAP, mp_process_start(process));
+    CHECK_ERROR_HAS("/bin/false ended, with code 1, without a call of mp_main_init");
+    mp_process_free(process);
+    CHECK_STATUS(MP_ERR_BOOTSTRAP, mp_forkserver_start(linked_program, NULL, 0));
+    CHECK_OK(mp_pool_options_init(&options));
+    options.processes = 1;
+    options.start_method = MP_START_SPAWN;
+    CHECK_OK(mp_pool_new(&options, &pool));
+    CHECK_STATUS(MP_ERR_BROKEN, mp_pool_apply(pool, linked_program, ARGS, 2, &buffer));
+    mp_pool_free(pool);
+}
+
 static void a_program_that_has_gone(const char *temporary) {
     char path[PATH_MAX + 60];
     snprintf(path, sizeof path, "%s/helper", temporary);
@@ -217,13 +247,7 @@ static void a_program_that_has_gone(const char *temporary) {
     check_returns(linked_program, path);
     CHECK_EQ(0, unlink(path));
     check_start(MP_ERR_SYSTEM, linked_program, path);
-    /* Another program that has no function of that name, and one that never calls mp_main_init. */
-    CHECK_OK(mp_set_executable("/bin/true"));
-    mp_buffer *buffer;
-    mp_process *process = ended(linked_program, MP_START_SPAWN);
-    CHECK_EQ(0, exit_code(process));
-    CHECK_STATUS(MP_ERR_WORKER_DIED, mp_process_result(process, &buffer));
-    mp_process_free(process);
+    ends_without_libmp();
 }
 
 int main(void) {
