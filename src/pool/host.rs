@@ -14,6 +14,7 @@ use crate::process::target::{self, Target};
 use crate::sys::clock::{self, Deadline};
 use crate::sys::fork::LocalLock;
 use crate::sys::function::Function;
+use crate::sys::objects::Snapshot;
 use crate::sys::pidfd::PidFd;
 use crate::sys::prim::{AtomicU32, AtomicU64, Futex, Ordering};
 use crate::sys::thread::Thread;
@@ -32,8 +33,8 @@ pub(super) struct Shared {
     maker: Owner,
     pub(super) name: String,
     pub(super) method: StartMethod,
-    /// How many objects were loaded when the zygote was made: what was loaded later it does not have.
-    pub(super) loaded: AtomicU64,
+    /// What was loaded when the zygote was made: what was loaded later it does not have.
+    pub(super) loaded: LocalLock<Arc<Snapshot>>,
     /// The function of the last submission to spawned workers, when so many objects were loaded, as it travels.
     known: LocalLock<Option<(Function, u64, Vec<u8>)>>,
     pub(super) host: LocalLock<Host>,
@@ -96,7 +97,7 @@ impl Shared {
             maker: arena.me(),
             name,
             method,
-            loaded: AtomicU64::new(0),
+            loaded: LocalLock::new(Arc::default()),
             known: LocalLock::new(None),
             host: LocalLock::new(Host::default()),
             threads: LocalLock::new(Vec::new()),
@@ -143,7 +144,8 @@ impl Shared {
     fn target(&self, function: Function) -> Result<Vec<u8>> {
         match self.method {
             StartMethod::Fork => {
-                return Ok(Target::for_zygote(function, self.loaded.load(Ordering::Relaxed))?.encode());
+                let zygotes = self.loaded.lock().clone();
+                return Ok(Target::for_zygote(function, &zygotes)?.encode());
             }
             StartMethod::Thread => return Ok(Target::for_fork(function).encode()),
             StartMethod::ForkServer | StartMethod::Spawn => {}
@@ -267,7 +269,7 @@ impl Shared {
             StartMethod::Thread => threads::start(self),
             StartMethod::Fork | StartMethod::ForkServer => {
                 self.host.lock().children.resize(1, None);
-                self.loaded.store(target::loaded(), Ordering::Relaxed);
+                *self.loaded.lock() = Arc::new(Snapshot::take());
                 workers::make_zygote(self)
             }
         }

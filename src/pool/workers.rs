@@ -11,6 +11,7 @@ use crate::process::identity::{ChildOptions, Identity};
 use crate::process::reaper::{self, Child};
 use crate::process::start::StartMethod;
 use crate::process::{fork, forkserver, spawn};
+use crate::sys::objects::Snapshot;
 use crate::sys::prim::{fence, Ordering};
 use crate::sys::signal;
 use std::sync::Arc;
@@ -75,7 +76,7 @@ fn after_zygote(shared: &Arc<Shared>, zygote: Owner) {
         shared.end_all();
     } else if state == OPEN || shared.has_unfinished() {
         // The new one has the host's memory as of now.
-        shared.loaded.store(crate::process::target::loaded(), Ordering::Relaxed);
+        *shared.loaded.lock() = Arc::new(Snapshot::take());
         let forked = if hopeless { Err(stillborn()) } else { make_zygote(shared) };
         match forked {
             Ok(()) => return,

@@ -6,6 +6,7 @@ use crate::error::{Error, Result, Status};
 use crate::sys::elf::{self, Place};
 use crate::sys::fork::LocalLock;
 use crate::sys::function::Function;
+use crate::sys::objects::Snapshot;
 use std::ffi::c_void;
 
 /// A function as it travels.
@@ -48,7 +49,7 @@ fn registered_name(function: Function) -> Option<String> {
     REGISTRY.lock().iter().find(|(_, known)| *known == function).map(|(name, _)| name.clone())
 }
 
-/// How many objects this process has ever loaded: see [`Target::for_zygote`].
+/// How many objects this process has ever loaded: while the number stays, a function travels as before.
 pub fn loaded() -> u64 {
     elf::loaded_count()
 }
@@ -94,9 +95,9 @@ impl Target {
         Ok(Target::Module(place))
     }
 
-    /// To a child whose memory is that of this process when it had loaded as many objects as `loaded` says.
-    pub fn for_zygote(function: Function, loaded: u64) -> Result<Target> {
-        if elf::loaded_count() == loaded {
+    /// To a child whose memory is that of this process at that instant.
+    pub fn for_zygote(function: Function, at: &Snapshot) -> Result<Target> {
+        if at.has(function.address() as *const c_void) {
             return Ok(Target::Pointer(function));
         }
         Target::by_name_or_place(function)
@@ -200,11 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_is_enough_while_nothing_was_loaded() {
-        let target = Target::for_zygote(function(one), loaded()).unwrap();
+    fn a_pointer_is_enough_to_where_the_function_was_loaded() {
+        let target = Target::for_zygote(function(one), &Snapshot::take()).unwrap();
         assert_eq!(target, Target::Pointer(function(one)));
         assert_eq!(Target::decode(&target.encode()).unwrap(), target);
-        assert!(matches!(Target::for_zygote(function(one), loaded() + 1).unwrap(), Target::Module(_)));
+        let elsewhere = Target::for_zygote(function(one), &Snapshot::default()).unwrap();
+        assert!(matches!(elsewhere, Target::Module(_)));
         assert!(Target::decode(&[9; 8]).is_err());
         assert!(Target::decode(&[]).is_err());
     }

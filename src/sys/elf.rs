@@ -1,6 +1,7 @@
 //! Where a function lives: in which loaded object and how far into it, so that another process that runs the same
 //! files finds it, wherever they are loaded there.
 
+use super::elf_file::build_id_of;
 use super::loader;
 use super::procfs;
 use super::program::{mapped_path, program_path};
@@ -35,11 +36,13 @@ pub struct Place {
 }
 
 /// A loaded object, as the loader lists it.
-struct Object<'a> {
-    base: u64,
+pub(super) struct Object<'a> {
+    pub(super) base: u64,
     name: &'a CStr,
     headers: &'a [ProgramHeader],
-    loads: u64,
+    /// How many objects the process has ever loaded, and unloaded.
+    pub(super) loads: u64,
+    pub(super) unloads: u64,
 }
 
 /// Addresses and sizes as 64 bits, whatever the pointers have.
@@ -48,12 +51,12 @@ fn wide(number: impl Into<u64>) -> u64 {
 }
 
 #[cfg(target_pointer_width = "64")]
-type ProgramHeader = libc::Elf64_Phdr;
+pub(super) type ProgramHeader = libc::Elf64_Phdr;
 #[cfg(target_pointer_width = "32")]
-type ProgramHeader = libc::Elf32_Phdr;
+pub(super) type ProgramHeader = libc::Elf32_Phdr;
 
 /// Calls `see` with each loaded object, the program first, until it answers something.
-fn find_object<R>(see: impl FnMut(&Object<'_>) -> Option<R>) -> Option<R> {
+pub(super) fn find_object<R>(see: impl FnMut(&Object<'_>) -> Option<R>) -> Option<R> {
     struct Search<F, R>(F, Option<R>);
 
     unsafe extern "C" fn visit<R, F: FnMut(&Object<'_>) -> Option<R>>(
@@ -70,7 +73,8 @@ fn find_object<R>(see: impl FnMut(&Object<'_>) -> Option<R>) -> Option<R> {
                 0 => &[],
                 n => std::slice::from_raw_parts(info.dlpi_phdr, usize::from(n)),
             };
-            let object = Object { base: wide(info.dlpi_addr), name, headers, loads: info.dlpi_adds };
+            let (loads, unloads) = (info.dlpi_adds, info.dlpi_subs);
+            let object = Object { base: wide(info.dlpi_addr), name, headers, loads, unloads };
             (&mut *search.cast::<Search<F, R>>(), object)
         };
         search.1 = (search.0)(&object);
@@ -102,7 +106,7 @@ impl Object<'_> {
     }
 
     /// The offset of an address in this object's code.
-    fn code_offset(&self, address: u64) -> Option<u64> {
+    pub(super) fn code_offset(&self, address: u64) -> Option<u64> {
         let offset = address.wrapping_sub(self.base);
         self.holds(offset, 1, libc::PF_X).then_some(offset)
     }
@@ -151,7 +155,7 @@ impl Object<'_> {
 
 /// Finds the GNU build id among notes: each is three 32-bit numbers (length of the name, length of the content,
 /// type), the name and the content, both padded.
-fn find_build_id(notes: &[u8], align: usize) -> Option<Identity> {
+pub(super) fn find_build_id(notes: &[u8], align: usize) -> Option<Identity> {
     const NT_GNU_BUILD_ID: u32 = 3;
     let mut rest = notes;
     loop {
@@ -236,23 +240,37 @@ impl Place {
         if let Some(address) = self.resolve() {
             return Ok(address);
         }
-        let same_file = || {
-            let file = file_identity(&self.path);
-            matches!(self.identity, Identity::BuildId(..)) || file == Some(self.identity)
-        };
-        if same_file() && self.load() {
-            if let Some(address) = self.resolve() {
+        if self.is_in_its_file() {
+            if let Some(address) = self.load() {
                 return Ok(address);
             }
         }
         Err(Error::new(Status::NotFound, format!("the function at {self} does not exist in this program: that file is not there, or is another build")))
     }
 
-    /// Loads the object for good.
-    fn load(&self) -> bool {
-        let Ok(path) = CString::new(self.path.as_os_str().as_bytes()) else { return false };
+    /// Whether the file at the path is this build: what another would do when it is loaded nobody knows.
+    fn is_in_its_file(&self) -> bool {
+        let found = match self.identity {
+            Identity::BuildId(..) => build_id_of(&self.path),
+            Identity::File(_) => file_identity(&self.path),
+        };
+        found == Some(self.identity)
+    }
+
+    /// Loads the object, for good if the place is in it.
+    fn load(&self) -> Option<*const c_void> {
+        let path = CString::new(self.path.as_os_str().as_bytes()).ok()?;
         // SAFETY: loading runs the object's initialisers, as it did in the process that sent the place.
-        !unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) }.is_null()
+        let object = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+        if object.is_null() {
+            return None;
+        }
+        let found = self.resolve();
+        if found.is_none() {
+            // SAFETY: the handle is from just above, and nothing of the object is in use here.
+            unsafe { libc::dlclose(object) };
+        }
+        found
     }
 
     /// Writes it as bytes: kind, length of the identity, identity, offset, path.

@@ -24,6 +24,7 @@ pub mod cpu;
 pub mod descriptors;
 #[cfg(not(loom))]
 pub mod elf;
+mod elf_file;
 #[cfg(not(loom))]
 pub mod environment;
 #[cfg(not(loom))]
@@ -42,6 +43,8 @@ pub mod log;
 #[cfg(not(loom))]
 pub mod memfd;
 #[cfg(not(loom))]
+pub mod objects;
+
 pub mod os;
 #[cfg(not(loom))]
 pub mod page;

@@ -12,23 +12,27 @@ const LINK: &str = "/proc/self/exe";
 const THREADS_LINK: &str = "/proc/thread-self/exe";
 
 /// The path of this program: what /proc/self/exe names; the program's own file where that names its loader
-/// instead (`ld.so program`); the link itself when the file has been deleted or replaced.
+/// instead (`ld.so program`); the link itself when the file has been deleted or replaced, or when its path leads to
+/// another one by now, as after a mount.
 pub fn program_path() -> Result<PathBuf> {
     // Whether the link names what is mapped here, which never changes: to see it takes a look at all that is.
     static NAMED: AtomicBool = AtomicBool::new(false);
     let named = std::fs::read_link(THREADS_LINK).ok();
     let start = elf::program_start();
-    let path = if NAMED.load(Ordering::Relaxed) && named.is_some() {
+    let mut names_program = NAMED.load(Ordering::Relaxed) && named.is_some();
+    let path = if names_program {
         named
     } else {
         let mapped = start.and_then(mapped_path);
-        NAMED.store(named.is_some() && named == mapped, Ordering::Relaxed);
+        names_program = named.is_some() && named == mapped;
+        NAMED.store(names_program, Ordering::Relaxed);
         match (named, mapped) {
             (Some(named), Some(mapped)) if named != mapped => Some(mapped),
             (named, mapped) => named.or(mapped),
         }
     };
     match path {
+        Some(path) if names_program && leads_elsewhere(&path) => Ok(PathBuf::from(LINK)),
         Some(path) if path.exists() => Ok(path),
         _ if link_is_program(start) => Ok(PathBuf::from(LINK)),
         Some(path) => {
@@ -37,6 +41,12 @@ pub fn program_path() -> Result<PathBuf> {
         }
         None => Err(Error::new(Status::System, "the program's own file can't be found: is /proc mounted?")),
     }
+}
+
+/// Whether the path that the link shows leads to another file than the link itself.
+fn leads_elsewhere(path: &Path) -> bool {
+    let both_there = path.exists() && Path::new(THREADS_LINK).exists();
+    both_there && !is_same_file(path, Path::new(THREADS_LINK))
 }
 
 /// Whether the link leads to the program, not to a loader that runs it.

@@ -105,6 +105,16 @@ static void functions_reach_the_program(void) {
     check_returns(linked_program, helper);
 }
 
+static mp_pool *fork_pool(void) {
+    mp_pool_options options;
+    mp_pool *pool;
+    CHECK_OK(mp_pool_options_init(&options));
+    options.processes = 1;
+    options.start_method = MP_START_FORK;
+    CHECK_OK(mp_pool_new(&options, &pool));
+    return pool;
+}
+
 static void a_pool_runs_the_program(void) {
     mp_pool_options options;
     mp_pool *pool;
@@ -120,8 +130,7 @@ static void a_pool_runs_the_program(void) {
     CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply(pool, in_the_host, NULL, 0, &buffer));
     mp_pool_free(pool);
     /* A forked pool runs what lies here, also when something was loaded since. */
-    options.start_method = MP_START_FORK;
-    CHECK_OK(mp_pool_new(&options, &pool));
+    pool = fork_pool();
     CHECK(dlopen(part("lib_other.so"), RTLD_NOW) != NULL);
     CHECK_OK(mp_pool_apply(pool, in_the_host, NULL, 0, &buffer));
     mp_buffer_free(buffer);
@@ -170,7 +179,10 @@ static void another_build_of_a_library_is_refused(const char *temporary) {
     mp_fn fn = find(library, "loaded_variant");
     check_returns(fn, "\1");
     replace(path, part("lib_other.so"));
+    /* Nor does anything of the other build run in the child: there it would end it. */
+    CHECK_EQ(0, setenv("MP_TEST_OTHER_EXITS", "1", 1));
     check_refused(fn, path);
+    CHECK_EQ(0, unsetenv("MP_TEST_OTHER_EXITS"));
     CHECK_EQ(0, unlink(path));
     check_refused(fn, path);
     /* The same build again, in another file. */
@@ -188,10 +200,21 @@ static void another_file_is_refused(const char *temporary) {
     CHECK(library != NULL);
     mp_fn fn = find(library, "loaded_variant");
     check_returns(fn, "\1");
+    mp_pool *pool = fork_pool();
     replace(path, part("lib_bare_other.so"));
     check_start(MP_ERR_INVALID, fn, "has been replaced");
     CHECK_EQ(0, unlink(path));
     check_start(MP_ERR_INVALID, fn, "register it by name");
+    /* The workers of a forked pool have it as it was, whatever is loaded since. */
+    copy(part("lib_loaded.so"), path);
+    CHECK(dlopen(path, RTLD_NOW | RTLD_LOCAL) != NULL);
+    mp_buffer *buffer;
+    CHECK_OK(mp_pool_apply(pool, fn, ARGS, 2, &buffer));
+    CHECK_EQ(1, mp_buffer_len(buffer));
+    CHECK_EQ(1, *(const char *)mp_buffer_data(buffer));
+    mp_buffer_free(buffer);
+    mp_pool_free(pool);
+    CHECK_EQ(0, unlink(path));
 }
 
 /* The server runs the program that was named when it started; its children name for theirs what this process does. */
