@@ -28,7 +28,7 @@ compilers() {
 
 # run_program NAME SECONDS COMMAND...: its output is shown only if it fails.
 run_program() {
-    local name=$1 limit=$2 code=0 start=$SECONDS log=target/log.$$
+    local name=$1 limit=$2 code=0 start=$SECONDS log=target/log.$BASHPID
     shift 2
     timeout -k 5 "$limit" "$@" >"$log" 2>&1 </dev/null || code=$?
     printf '%-44s %s (%d s)\n' "$name" "$( ((code)) && echo "FAILED ($code)" || echo ok)" $((SECONDS - start))

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Compiles the header alone and the C tests with gcc and clang, and runs the tests: test-c.sh [TEST...]
+# Compiles the header alone and the C tests with gcc and clang, and runs the tests, as many at a time as there are CPUs
+# (MP_TEST_JOBS): test-c.sh [TEST...]
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 source scripts/flags.sh
@@ -97,10 +98,33 @@ test_one() {
     fi
 }
 
+# Runs a test and prints at its end, whole, what it has printed.
+report_one() {
+    local log
+    log=$out/$(basename "$1" .c).log
+    test_one "$1" >"$log" 2>&1 || touch "$out/failed"
+    flock "$out/lock" cat "$log"
+}
+
 if (($# == 0)); then
     set -- tests/c/*.c
 fi
+rm -f "$out/failed"
+jobs=${MP_TEST_JOBS:-$(nproc)}
+alone=()
 for file in "$@"; do
-    test_one "$file" || failed=1
+    if marked "$file" alone; then
+        alone+=("$file")
+        continue
+    fi
+    while (($(jobs -rp | wc -l) >= jobs)); do
+        wait -n
+    done
+    report_one "$file" &
 done
+wait
+for file in ${alone[@]+"${alone[@]}"}; do
+    report_one "$file"
+done
+[[ -e $out/failed ]] && failed=1
 exit $failed

@@ -9,7 +9,7 @@
  * contains the words "check: once"), and with AddressSanitizer and UndefinedBehaviorSanitizer (not if it contains
  * "check: unsanitized"); under valgrind too if it contains "check: valgrind", and with handles from
  * malloc, so that leaked ones are seen, if it contains "check: leaks". Those named fault_*.c get a library with fault
- * points (see src/sys/fault.rs).
+ * points (see src/sys/fault.rs). Others run beside it, unless it contains "check: alone".
  */
 #ifndef MP_CHECK_H
 #define MP_CHECK_H

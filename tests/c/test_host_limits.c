@@ -2,6 +2,7 @@
  * Hosts that may have few processes, or little address space, or that give up their privileges; and the warning about
  * forks beside threads.
  *
+ * check: alone (others of this user count as well)
  * check: unsanitized (AddressSanitizer's allocator does not survive a fork beside a thread that allocates)
  */
 #include "host.h"

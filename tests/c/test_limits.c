@@ -1,4 +1,4 @@
-/* check: unsanitized
+/* check: unsanitized, check: alone
  * Under every limit that a system may set, libmp works, or answers MP_ERR_NO_MEMORY and names the limit; and it never
  * leads to a signal or to the kernel's killer. Each case is a process with an arena of its own. */
 #include "queue.h"

@@ -3,7 +3,7 @@
  * while threads map and apply. Every submission has exactly one outcome, what failed names a process that was killed,
  * and in the end neither processes nor descriptors nor files are left. Under both start methods.
  *
- * check: once
+ * check: once, check: alone (it counts the files of /dev/shm)
  */
 #include "pool.h"
 

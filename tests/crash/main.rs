@@ -1,7 +1,9 @@
 //! Deaths and forks: each case runs in a process of its own, with an arena of its own, under a watchdog that kills
-//! all that the case has started and fails the run. The runner has one thread, so that forking is safe.
+//! all that the case has started and fails the run. The runner has one thread, so that forking is safe. It shares the
+//! cases out among as many copies of itself as there are CPUs: most cases wait for most of their time.
 //!
-//! `cargo test --features fault --test crash -- [PART OF A NAME]...` runs the cases whose names have that part.
+//! `cargo test --features fault --test crash -- [PART OF A NAME]...` runs the cases whose names have that part, one
+//! after another.
 
 // The modules' items are for each other.
 #![allow(unreachable_pub)]
@@ -45,7 +47,7 @@ mod waiters;
 mod waits;
 mod woken;
 
-use process::{run_and_exit, Exit};
+use process::{run_and_exit, Exit, Words};
 use std::time::{Duration, Instant};
 
 /// A test: its name, what it does, and after how many seconds it is killed.
@@ -63,6 +65,11 @@ impl Case {
     /// Needs more time than 30 s.
     pub fn within(self, seconds: u64) -> Case {
         Case { limit: seconds, ..self }
+    }
+
+    /// Whether it tells what the other cases together have reached, and so comes after them.
+    fn looks_at_others(&self) -> bool {
+        self.name.ends_with(": every point has killed")
     }
 }
 
@@ -107,10 +114,55 @@ fn main() {
     let wanted = |c: &Case| parts.is_empty() || parts.iter().any(|p| c.name.contains(p));
     let cases: Vec<Case> = cases.into_iter().filter(wanted).collect();
     println!("running {} of {all} cases", cases.len());
+    let runners =
+        if parts.is_empty() { std::thread::available_parallelism().map_or(1, |n| n.get()) } else { 1 };
+    let failed = if runners == 1 { run_all(cases) } else { share_out(cases, runners) };
+    println!("{failed} failed");
+    std::process::exit(i32::from(failed > 0));
+}
+
+/// Runs the cases and answers how many of them failed.
+fn run_all(cases: impl IntoIterator<Item = Case>) -> usize {
     adopt_orphans();
     let failed: Vec<String> = cases.into_iter().filter_map(run).collect();
-    println!("{} failed{}", failed.len(), failed.iter().map(|f| format!("\n    {f}")).collect::<String>());
-    std::process::exit(i32::from(!failed.is_empty()));
+    failed.iter().for_each(|name| println!("failed: {name}"));
+    failed.len()
+}
+
+/// The same by several copies of this process: each takes the next case that no other has taken. Then follow those that
+/// look at what the others have done.
+fn share_out(cases: Vec<Case>, runners: usize) -> usize {
+    let (last, mut cases): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(Case::looks_at_others);
+    cases.iter_mut().for_each(|case| case.limit *= runners as u64);
+    let taken = Words::new();
+    let mut copies = Vec::new();
+    for _ in 0..runners {
+        // SAFETY: the runner has one thread.
+        match unsafe { libc::fork() } {
+            0 => {
+                // SAFETY: the copy dies with the runner.
+                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+                let mut cases = cases.into_iter().map(Some).collect::<Vec<_>>();
+                let next = || cases.get_mut(taken.add(0, 1) as usize - 1).and_then(Option::take);
+                std::process::exit(run_all(std::iter::from_fn(next)).min(100) as i32)
+            }
+            copy => copies.push(copy),
+        }
+    }
+    let failed: usize = copies.into_iter().map(failed_in).sum();
+    failed + run_all(last)
+}
+
+/// Waits for a copy: how many cases failed in it.
+fn failed_in(copy: i32) -> usize {
+    let mut status = 0;
+    // SAFETY: waits for one child into a live integer.
+    let waited = unsafe { libc::waitpid(copy, &mut status, 0) };
+    if waited == copy && libc::WIFEXITED(status) {
+        libc::WEXITSTATUS(status) as usize
+    } else {
+        1
+    }
 }
 
 /// Orphans of the cases become the runner's children, so that it can end them.
