@@ -1,28 +1,14 @@
 //! Where a function lives: in which loaded object and how far into it, so that another process that runs the same
 //! files finds it, wherever they are loaded there.
 
-use super::elf_file::build_id_of;
+use super::elf_file::{build_id_of, file_identity, find_build_id, Identity, ProgramHeader, MAX_ID, MIN_ID};
 use super::loader;
 use super::procfs;
 use super::program::{mapped_path, program_path};
 use crate::error::{Error, Result, Status};
 use std::ffi::{c_int, c_void, CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
-/// What tells a file from others, and from other versions of itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Identity {
-    /// The linker's build id: the first bytes, and how many they are.
-    BuildId([u8; MAX_ID], u8),
-    /// Device, inode, size, and time of change in seconds and nanoseconds.
-    File([u64; 5]),
-}
-
-/// Longer build ids, and such as are too short to tell files apart, do not count.
-const MAX_ID: usize = 32;
-const MIN_ID: usize = 8;
+use std::path::PathBuf;
 
 /// A place in the code of a loaded object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,11 +35,6 @@ pub(super) struct Object<'a> {
 fn wide(number: impl Into<u64>) -> u64 {
     number.into()
 }
-
-#[cfg(target_pointer_width = "64")]
-pub(super) type ProgramHeader = libc::Elf64_Phdr;
-#[cfg(target_pointer_width = "32")]
-pub(super) type ProgramHeader = libc::Elf32_Phdr;
 
 /// Calls `see` with each loaded object, the program first, until it answers something.
 pub(super) fn find_object<R>(see: impl FnMut(&Object<'_>) -> Option<R>) -> Option<R> {
@@ -151,31 +132,6 @@ impl Object<'_> {
         let segment = self.segments(libc::PT_LOAD, libc::PF_R).next()?;
         Some(self.base.wrapping_add(wide(segment.p_vaddr)))
     }
-}
-
-/// Finds the GNU build id among notes: each is three 32-bit numbers (length of the name, length of the content,
-/// type), the name and the content, both padded.
-pub(super) fn find_build_id(notes: &[u8], align: usize) -> Option<Identity> {
-    const NT_GNU_BUILD_ID: u32 = 3;
-    let mut rest = notes;
-    loop {
-        let word = |at: usize| Some(u32::from_ne_bytes(rest.get(at..at + 4)?.try_into().ok()?));
-        let (name_len, len, kind) = (word(0)? as usize, word(4)? as usize, word(8)?);
-        let start = name_len.checked_add(12)?.checked_next_multiple_of(align)?;
-        let end = start.checked_add(len)?;
-        let (name, content) = (rest.get(12..12 + name_len)?, rest.get(start..end)?);
-        if kind == NT_GNU_BUILD_ID && name == b"GNU\0" && (MIN_ID..=MAX_ID).contains(&len) {
-            let mut id = [0; MAX_ID];
-            id[..len].copy_from_slice(content);
-            return Some(Identity::BuildId(id, len as u8));
-        }
-        rest = rest.get(end.checked_next_multiple_of(align)?..)?;
-    }
-}
-
-fn file_identity(path: &Path) -> Option<Identity> {
-    let file = std::fs::metadata(path).ok()?;
-    Some(Identity::File([file.dev(), file.ino(), file.size(), file.mtime() as u64, file.mtime_nsec() as u64]))
 }
 
 /// Where a function lives; `None` for an address that lies in the code of no loaded object.
@@ -375,29 +331,6 @@ mod tests {
         let mut bytes = Vec::new();
         place.encode(&mut bytes);
         assert_eq!(Place::decode(&bytes), Some(place));
-    }
-
-    #[test]
-    fn build_ids_among_notes() {
-        let note = |name: &[u8], kind: u32, content: &[u8]| {
-            let mut note = Vec::new();
-            note.extend((name.len() as u32).to_ne_bytes());
-            note.extend((content.len() as u32).to_ne_bytes());
-            note.extend(kind.to_ne_bytes());
-            for part in [name, content] {
-                note.extend(part);
-                note.resize(note.len().next_multiple_of(4), 0);
-            }
-            note
-        };
-        let id = Some(Identity::BuildId(std::array::from_fn(|at| if at < 20 { 5 } else { 0 }), 20));
-        let notes =
-            [note(b"GNU\0", 1, &[1; 16]), note(b"Go\0\0", 4, &[2; 83]), note(b"GNU\0", 3, &[5; 20])].concat();
-        assert_eq!(find_build_id(&notes, 4), id);
-        assert_eq!(find_build_id(&notes[..notes.len() - 1], 4), None);
-        assert_eq!(find_build_id(&note(b"GNU\0", 3, &[5; 4]), 4), None);
-        assert_eq!(find_build_id(&[0xff; 64], 4), None);
-        assert_eq!(find_build_id(&[], 8), None);
     }
 
     #[test]

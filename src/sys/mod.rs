@@ -24,6 +24,7 @@ pub mod cpu;
 pub mod descriptors;
 #[cfg(not(loom))]
 pub mod elf;
+#[cfg(not(loom))]
 mod elf_file;
 #[cfg(not(loom))]
 pub mod environment;
@@ -44,7 +45,7 @@ pub mod log;
 pub mod memfd;
 #[cfg(not(loom))]
 pub mod objects;
-
+#[cfg(not(loom))]
 pub mod os;
 #[cfg(not(loom))]
 pub mod page;
