@@ -9,6 +9,7 @@ use crate::arena::held::kind;
 use crate::arena::wait::{self, Waiter};
 use crate::arena::{event, Arena, BlockRef, Holder, Obituary, Owner};
 use crate::error::{Error, Result, Status};
+use crate::process::executable;
 use crate::process::start::StartMethod;
 use crate::process::target::{self, Target};
 use crate::sys::clock::{self, Deadline};
@@ -26,6 +27,9 @@ const FIRST_CAPACITY: u64 = 64;
 const ORPHANS_AT_ONCE: usize = 16;
 
 /// What the host keeps of a pool.
+/// A function, as it travels, and when that was found out: after so many loads of objects and namings of programs.
+type Known = (Function, (u64, u32), Vec<u8>);
+
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) cell: Holder<PoolCell>,
@@ -35,8 +39,8 @@ pub(super) struct Shared {
     pub(super) method: StartMethod,
     /// What was loaded when the zygote was made: what was loaded later it does not have.
     pub(super) loaded: LocalLock<Arc<Snapshot>>,
-    /// The function of the last submission to spawned workers, when so many objects were loaded, as it travels.
-    known: LocalLock<Option<(Function, u64, Vec<u8>)>>,
+    /// The function of the last submission to spawned workers.
+    known: LocalLock<Option<Known>>,
     pub(super) host: LocalLock<Host>,
     /// Workers that are threads and were not joined yet.
     pub(super) threads: LocalLock<Vec<Thread>>,
@@ -73,6 +77,10 @@ pub(super) struct Host {
     pub(super) serving: bool,
     /// Children in a row that ended before they had begun to work.
     stillborn: u32,
+    /// The spawned workers that could not be replaced when they ended: it is tried again.
+    pub(super) missing: Vec<u32>,
+    /// Not before this time, in nanoseconds on the monotonic clock.
+    pub(super) again_at: i64,
 }
 
 /// So many of them break the pool.
@@ -151,13 +159,14 @@ impl Shared {
             StartMethod::ForkServer | StartMethod::Spawn => {}
         }
         // To find the object of a function reads files: most submissions are of the one before.
-        let loaded = target::loaded();
+        let now = (target::loaded(), executable::namings());
         let mut known = self.known.lock();
         match &*known {
-            Some((same, at, encoded)) if (*same, *at) == (function, loaded) => Ok(encoded.clone()),
+            Some((same, at, encoded)) if (*same, *at) == (function, now) => Ok(encoded.clone()),
             _ => {
-                let encoded = Target::for_exec(function)?.encode();
-                *known = Some((function, loaded, encoded.clone()));
+                let target = Target::for_exec(function)?;
+                let encoded = target.encode();
+                *known = target.is_lasting().then(|| (function, now, encoded.clone()));
                 Ok(encoded)
             }
         }
@@ -184,6 +193,7 @@ impl Shared {
         let mut host = self.host.lock();
         self.check_open()?;
         self.collect(&mut host);
+        let incomplete = !host.missing.is_empty();
         let reference = block.reference();
         let position = job::enter(&self.cell, block, host.low)?;
         host.active.push_back(true);
@@ -200,6 +210,9 @@ impl Shared {
         }
         if has_callbacks {
             wait::notify(self.arena(), &self.cell.outcomes, u32::MAX);
+        }
+        if incomplete {
+            workers::refill(self);
         }
         Ok(result)
     }

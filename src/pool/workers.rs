@@ -13,13 +13,17 @@ use crate::process::start::StartMethod;
 use crate::process::{fork, forkserver, spawn};
 use crate::sys::objects::Snapshot;
 use crate::sys::prim::{fence, Ordering};
-use crate::sys::signal;
+use crate::sys::{clock, log, signal, thread};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 
 /// The kind of bootstrap by which `crate::wiring` finds [`run_spawned`].
 pub(crate) const WORKER_BOOTSTRAP: u32 = 2;
 /// The kind of bootstrap by which `crate::wiring` finds [`run_zygote`].
 pub(crate) const ZYGOTE_BOOTSTRAP: u32 = 4;
+
+/// A worker that could not be replaced is tried to be no more often than this, in nanoseconds.
+const REFILL_PAUSE: i64 = 100_000_000;
 
 /// Makes the zygote of a pool whose workers are forked: a copy of this process, or of its fork server.
 pub(super) fn make_zygote(shared: &Arc<Shared>) -> Result<()> {
@@ -35,7 +39,7 @@ pub(super) fn make_zygote(shared: &Arc<Shared>) -> Result<()> {
     };
     enter(shared, 0, &child);
     let (host, owner) = (shared.clone(), child.owner);
-    reaper::watch(child, Box::new(move |_| after_zygote(&host, owner)));
+    reaper::watch(child, Box::new(move |_| follow_zygote(host, owner)));
     Ok(())
 }
 
@@ -59,6 +63,23 @@ fn enter(shared: &Arc<Shared>, index: usize, child: &Child) {
             let _ = pidfd.send_signal(libc::SIGKILL);
         }
     }
+}
+
+/// On the reaper's thread: the zygote has ended. A fork server that is to make the next one may have to be started and
+/// warmed up first, which is not for this thread to wait for.
+fn follow_zygote(shared: Arc<Shared>, zygote: Owner) {
+    if shared.method == StartMethod::ForkServer {
+        let host = shared.clone();
+        let follow = move || {
+            if catch_unwind(AssertUnwindSafe(|| after_zygote(&host, zygote))).is_err() {
+                log::say(log::ERROR, "a defect in libmp: what follows a zygote's end has failed");
+            }
+        };
+        if thread::start_detached(c"mp-pool-zygote", thread::SMALL_STACK, follow).is_ok() {
+            return;
+        }
+    }
+    after_zygote(&shared, zygote);
 }
 
 /// The zygote has ended: in order, after the pool was closed or terminated, or by a signal. Its workers have gone
@@ -138,10 +159,32 @@ fn after_worker(shared: &Arc<Shared>, index: u32, owner: Owner, pid: i32, ended:
             Err(error) if shared.is_last_child(index as usize) => {
                 shared.break_up(&format!("its last worker has ended and it can't make new ones: {error}"));
             }
-            Err(_) => {}
+            Err(error) => {
+                let text = format!("{}: a worker has ended and can't be replaced: {error}", shared.name);
+                log::say(log::WARNING, &text);
+                if !hopeless {
+                    shared.host.lock().missing.push(index);
+                }
+            }
         }
     }
     shared.forget_child(index as usize);
+    refill(shared);
+}
+
+/// Tries again to replace spawned workers that could not be replaced, if there are any and a while has passed.
+pub(super) fn refill(shared: &Arc<Shared>) {
+    let missing = {
+        let mut host = shared.host.lock();
+        let now = clock::now();
+        if host.missing.is_empty() || now < host.again_at || shared.cell.state() != OPEN {
+            return;
+        }
+        host.again_at = now + REFILL_PAUSE;
+        std::mem::take(&mut host.missing)
+    };
+    let still = missing.into_iter().filter(|index| spawn(shared, *index).is_err()).collect::<Vec<_>>();
+    shared.host.lock().missing.extend(still);
 }
 
 /// The life of a spawned worker: its pool is named by a token in the payload. Answers its exit code.

@@ -2,7 +2,7 @@
 //! `mp_set_executable` may know nothing of libmp. Then it ends, or runs on for ever, and nobody must wait for it in vain.
 
 use super::end::Exit;
-use super::EXIT_FAILED;
+use super::{executable, EXIT_FAILED};
 use crate::arena::{Arena, Owner};
 use crate::error::{Error, Status};
 use crate::shortened;
@@ -17,6 +17,8 @@ const LIMIT: i64 = 60_000_000_000;
 #[derive(Debug)]
 pub(crate) struct Beginning {
     program: CString,
+    /// Whether it was named by `mp_set_executable`: it need not be this program, which does call `mp_main_init`.
+    named: bool,
     /// When it should have begun.
     by: i64,
     /// Whether it is a process of the library's own, which is of no use unless it begins: it is killed then. A process of
@@ -43,7 +45,13 @@ pub(super) struct Late {
 
 impl Beginning {
     pub(super) fn new(program: CString) -> Beginning {
-        Beginning { program, by: clock::now() + limit(), helper: false, stage: Stage::Awaited }
+        Beginning {
+            program,
+            named: executable::is_named(),
+            by: clock::now() + limit(),
+            helper: false,
+            stage: Stage::Awaited,
+        }
     }
 
     pub(super) fn set_helper(&mut self) {
@@ -81,6 +89,11 @@ impl Beginning {
             // With the other code the library itself has ended it, and has said why.
             Exit::Code(code) if code != EXIT_FAILED && arena.has_not_begun(owner) => {
                 let text = format!("{} ended, with code {code}, without a call of {CALL}", self.program());
+                Some(Error::new(Status::Bootstrap, text))
+            }
+            // The host has collected it.
+            Exit::Unknown if self.named && arena.has_not_begun(owner) => {
+                let text = format!("{} ended, nobody knows how, without a call of {CALL}", self.program());
                 Some(Error::new(Status::Bootstrap, text))
             }
             _ => None,

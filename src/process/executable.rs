@@ -8,9 +8,18 @@ use crate::sys::{program, spawn as start};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The program that was named.
 pub(super) static NAMED: LocalLock<Option<PathBuf>> = LocalLock::new(None);
+
+/// How often a program was named: while the number stays, a function travels as before.
+static NAMINGS: AtomicU32 = AtomicU32::new(0);
+
+/// See [`NAMINGS`].
+pub fn namings() -> u32 {
+    NAMINGS.load(Ordering::Acquire)
+}
 
 /// Names the program; `None` sets it back to this one.
 pub fn set(path: Option<&Path>) -> Result<()> {
@@ -23,6 +32,7 @@ pub fn set(path: Option<&Path>) -> Result<()> {
         std::path::absolute(path).map_err(|error| Error::invalid(format!("{}: {error}", path.display())))
     });
     *NAMED.lock() = path.transpose()?;
+    NAMINGS.fetch_add(1, Ordering::AcqRel);
     Ok(())
 }
 

@@ -116,7 +116,7 @@ fn begin(options: ChildOptions) -> Result<()> {
         life::watch_inherited()?;
     }
     Arena::get()?;
-    if reaper::is_this_thread() {
+    if thread::was_library() {
         signal::unblock_all();
     }
     reaper::forget_parent();

@@ -23,11 +23,10 @@ use crate::fault;
 use crate::sys::clock::Deadline;
 use crate::sys::fork::LocalLock;
 use crate::sys::page::SharedPage;
-use crate::sys::pidfd::{Exit, PidFd};
 use crate::sys::socket::Socket;
 use crate::sys::{child, futex, os};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// The kind of bootstrap by which `crate::wiring` finds [`server::serve`].
@@ -79,9 +78,9 @@ struct Server {
     socket: Socket,
     words: Words,
     owner: Owner,
-    /// To see its end without the reaper: this may be the reaper's thread.
-    pidfd: Option<Arc<PidFd>>,
     gone: Arc<Gone>,
+    /// Whether [`stop`] has ended it.
+    stopped: AtomicBool,
     /// Admits one asker at a time. The number of the last request.
     asking: LocalLock<u32>,
 }
@@ -89,6 +88,8 @@ struct Server {
 pub(super) struct State {
     /// The process that this state speaks of.
     home: i32,
+    /// The process that ends, and starts no server any more.
+    ended_in: i32,
     current: Option<Arc<Server>>,
     /// What a server does first: a function and its arguments, encoded; empty if nothing.
     warm_up: Vec<u8>,
@@ -100,7 +101,7 @@ pub(super) struct State {
 /// Held for some loads and stores only.
 #[link_section = "mp_fork_data"]
 pub(super) static STATE: LocalLock<State> =
-    LocalLock::new(State { home: 0, current: None, warm_up: Vec::new(), starting: None });
+    LocalLock::new(State { home: 0, ended_in: 0, current: None, warm_up: Vec::new(), starting: None });
 
 /// Starts a child, which gives the payload to who runs this kind: `crate::wiring::run_child`. It is not watched yet:
 /// [`reaper::watch`].
@@ -124,7 +125,8 @@ pub fn fork(kind: u32, payload: &[u8], options: &ChildOptions, conditions: &Cond
             return Ok(Child { letter: Some(letter), ..Child::hold(pid, owner)? });
         }
         let stood = server.words.stands().load(Ordering::Acquire);
-        stillborn = if stood == READY { 0 } else { stillborn + 1 };
+        let by_itself = !server.stopped.load(Ordering::Acquire);
+        stillborn = if stood == READY { 0 } else { stillborn + u32::from(by_itself) };
         let never_began = if stood == 0 { server.why_it_never_began() } else { None };
         dismiss(&server);
         if let Some(error) = never_began {
@@ -183,10 +185,9 @@ pub fn stop() -> Result<()> {
         state.current.take()
     });
     if let Some(server) = server {
-        // Nobody may be asking: what they were promised comes first.
-        let asking = server.asking.lock();
+        // Who is asking learns from the page what came of it, and asks another.
+        server.stopped.store(true, Ordering::Release);
         server.kill();
-        drop(asking);
         server.gone.wait();
     }
     Ok(())
@@ -196,7 +197,9 @@ pub fn stop() -> Result<()> {
 #[link_section = "mp_fork"]
 pub(super) fn end() {
     let has_server = || {
-        let state = STATE.lock();
+        let mut state = STATE.lock();
+        // Who asks at this moment would else start another.
+        state.ended_in = child::pid();
         state.home == child::pid() && state.current.is_some()
     };
     if has_server() {
@@ -244,6 +247,9 @@ fn starting() -> &'static LocalLock<()> {
 
 /// For a starter: starts a server with this warm-up, and makes it the current one.
 fn new_server(warm_up: Vec<u8>) -> Result<Arc<Server>> {
+    if with_state(|state| state.ended_in) == child::pid() {
+        return Err(Error::state("this process is ending: no fork server is started any more"));
+    }
     let server = Server::start(&warm_up)?;
     let before = with_state(|state| {
         state.warm_up = warm_up;
@@ -279,9 +285,16 @@ impl Server {
         conditions.set_descriptors(&passed.map(|fd| (fd, fd)))?;
         let child = spawn::spawn(SERVER, &payload.into_bytes(), &options, &conditions)?.into_helper();
         let gone = Arc::<Gone>::default();
-        let (owner, pidfd, flag) = (child.owner, child.pidfd.clone(), gone.clone());
+        let (owner, flag) = (child.owner, gone.clone());
         reaper::watch(child, Box::new(move |ended| flag.set(ended.unbegun)));
-        Ok(Arc::new(Server { socket, words: Words(page), owner, pidfd, gone, asking: LocalLock::new(0) }))
+        Ok(Arc::new(Server {
+            socket,
+            words: Words(page),
+            owner,
+            gone,
+            stopped: AtomicBool::new(false),
+            asking: LocalLock::new(0),
+        }))
     }
 
     /// Whether it is worth asking: it runs, and the host has left the socket open.
@@ -289,9 +302,9 @@ impl Server {
         !self.gone.get() && self.socket.raw().is_some()
     }
 
-    /// Whether it has ended: whatever it did before is done.
+    /// Whether it has ended: whatever it did before is done. Seen without the reaper, whose thread this may be.
     fn has_ended(&self) -> bool {
-        self.gone.get() || self.pidfd.as_ref().is_none_or(|pidfd| pidfd.peek() != Exit::Running)
+        self.gone.get() || !reaper::is_running(self.owner)
     }
 
     /// Of one that no longer listens and was never ready: why, if its program is the reason.

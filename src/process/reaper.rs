@@ -19,7 +19,6 @@ use crate::sys::pidfd::{self, PidFd};
 use crate::sys::prim::{Futex, Ordering};
 use crate::sys::watch::Watcher;
 use crate::sys::{child, futex, thread};
-use std::cell::Cell;
 use std::os::fd::RawFd;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
@@ -113,14 +112,9 @@ pub(super) static STATE: LocalLock<State> = LocalLock::new(State::new(0));
 #[link_section = "mp_fork_data"]
 static BURIED: Futex = Futex::new(0);
 
-std::thread_local! {
-    static IS_REAPER: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this thread is the reaper, or was it in the process that forked this one.
-pub(super) fn is_this_thread() -> bool {
-    IS_REAPER.get()
-}
+/// Rises when a child comes and there was none. The reaper sleeps on it while there is none.
+#[link_section = "mp_fork_data"]
+static FIRST: Futex = Futex::new(0);
 
 /// Runs `f` with this process's state.
 fn with_state<R>(f: impl FnOnce(&mut State) -> R) -> R {
@@ -177,10 +171,14 @@ pub fn watch(child: Child, on_exit: OnExit) {
         if state.ticking {
             None
         } else {
-            state.watcher.clone()
+            state.watcher.clone().map(|watcher| (watcher, state.children.len() == 1))
         }
     });
-    if let Some(watcher) = watcher {
+    if let Some((watcher, first)) = watcher {
+        if first {
+            FIRST.fetch_add(1, Ordering::Release);
+            FIRST.wake(1);
+        }
         watcher.wake();
     }
 }
@@ -243,20 +241,24 @@ pub(super) fn await_children() {
 }
 
 fn run() {
-    IS_REAPER.set(true);
     // Somebody may wait for what a dead child held: it is to be settled at once.
     thread::ask_for_short_slices(SLICE);
     let mut round = clock::now() + ROUND;
     let mut pace = Pace::default();
     while let Some(watcher) = whole_watcher() {
+        let came = FIRST.load(Ordering::Acquire);
         let ticking = pace.is_ticking();
         let (owners, fds) = watched();
+        if fds.is_empty() && !ticking {
+            // By a word rather than by the pipe, which the host may close without a sound.
+            futex::wait(&FIRST, came, Deadline::Never);
+            round = clock::now() + ROUND;
+            continue;
+        }
         let deadline = if ticking {
             Deadline::after(TICK)
         } else if fds.contains(&NONE) {
             Deadline::after(NAP)
-        } else if fds.is_empty() && watcher.is_whole() {
-            Deadline::Never
         } else {
             Deadline::At(round)
         };

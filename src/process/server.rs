@@ -6,7 +6,7 @@ use super::recipe::Recipe;
 use super::spawn::PROCESS;
 use super::wire::{Reader, Writer};
 use super::words::{Words, FAILED, READY};
-use super::{executable, fork, identity, start, EXIT_FAILED};
+use super::{executable, fork, identity, outcome, start, EXIT_FAILED};
 use crate::arena::{self, Arena, Owner};
 use crate::error::{Error, Result, Status};
 use crate::fault;
@@ -127,7 +127,14 @@ impl Server {
     }
 
     fn warm_up(&self, recipe: &[u8]) -> i32 {
-        let code = super::recipe::run_spawned(recipe);
+        let code = match Recipe::decode(recipe) {
+            // What it returns is for nobody.
+            Ok(recipe) => outcome::exit_code(&recipe.call(&mut Vec::new())),
+            Err(error) => {
+                log::say(log::ERROR, &format!("the fork server can't warm up: {error}"));
+                EXIT_FAILED
+            }
+        };
         // Else every child would write it again.
         let _ = stdio::flush_before_fork(thread::is_only_one());
         if let Some(threads @ 2..) = thread::host_threads() {

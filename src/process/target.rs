@@ -103,6 +103,12 @@ impl Target {
         Target::by_name_or_place(function)
     }
 
+    /// Whether it is the same for the same function as long as nothing is loaded: a file that is its own identity may be
+    /// replaced at any time.
+    pub fn is_lasting(&self) -> bool {
+        !matches!(self, Target::Module(place) if !place.has_build_id())
+    }
+
     /// As bytes.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Writer::default();

@@ -86,10 +86,17 @@ impl Hunt {
     }
 
     /// The process itself, as long as it runs.
-    fn root(&self) -> Option<Identity> {
+    fn root(&mut self) -> Option<Identity> {
         let (pid, owner) = self.root;
         // In this order: while the child has not been reaped, the number is its own.
-        tree::identity(pid).filter(|_| reaper::is_running(owner))
+        let process = tree::identity(pid);
+        if !reaper::is_running(owner) {
+            return None;
+        }
+        if process.is_none() {
+            self.fail(Error::state(format!("/proc does not show process {pid}, which runs")));
+        }
+        process
     }
 
     /// Adds a process if its parent is one of those found, and both still are who they were.

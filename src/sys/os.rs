@@ -158,6 +158,15 @@ pub fn file_of(fd: RawFd) -> Option<(u64, u64)> {
     stat_of(fd).map(|stat| (stat.st_dev, stat.st_ino))
 }
 
+/// The magic number of the file system on which a descriptor's file lies.
+pub fn file_system_of(fd: RawFd) -> Option<u64> {
+    let mut about = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: `about` has room for the answer; a bad descriptor only gives an error.
+    let done = unsafe { libc::fstatfs(fd, about.as_mut_ptr()) };
+    // SAFETY: fstatfs succeeded and filled it.
+    (done == 0).then(|| unsafe { about.assume_init() }.f_type as u64)
+}
+
 /// What fstat says of a descriptor.
 pub fn stat_of(fd: RawFd) -> Option<libc::stat> {
     let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();

@@ -2,9 +2,10 @@
 
 use super::clock::Deadline;
 use super::os;
+use super::procfs;
 use crate::error::{Error, Result};
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// How a child stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,8 @@ fn nanoseconds(seconds: impl Into<i64>, microseconds: impl Into<i64>) -> i64 {
 #[derive(Debug)]
 pub struct PidFd {
     fd: RawFd,
+    /// What tells the descriptor from others that the host may have put in its place.
+    file: (u64, u64),
     pid: i32,
     reaped: AtomicBool,
 }
@@ -95,7 +98,8 @@ impl PidFd {
         // SAFETY: the descriptor was just made and belongs to nobody else.
         let fd = fd.and_then(|fd| os::above_stdio(unsafe { OwnedFd::from_raw_fd(fd) }).ok());
         let fd = fd.map_or(NONE, IntoRawFd::into_raw_fd);
-        Ok(PidFd { fd, pid, reaped: AtomicBool::new(false) })
+        let file = os::file_of(fd).unwrap_or_default();
+        Ok(PidFd { fd, file, pid, reaped: AtomicBool::new(false) })
     }
 
     /// The number of the process.
@@ -105,7 +109,15 @@ impl PidFd {
 
     /// The descriptor, if there is one; readable when the process has ended.
     pub fn raw(&self) -> Option<RawFd> {
-        (self.fd != NONE && self.signal_by_fd(0) != libc::EBADF).then_some(self.fd)
+        self.is_ours().then_some(self.fd)
+    }
+
+    /// Whether the descriptor is still that of this process: a host may close it and open others, its own pidfds too.
+    fn is_ours(&self) -> bool {
+        self.fd != NONE
+            && os::file_of(self.fd) == Some(self.file)
+            && (has_own_files(self.fd)
+                || procfs::pid_of_descriptor(self.fd).is_none_or(|pid| pid == self.pid))
     }
 
     /// How the child stands; an ended one stays a zombie.
@@ -127,9 +139,9 @@ impl PidFd {
         if self.reaped.load(Ordering::Acquire) {
             return (Exit::Stolen, None);
         }
-        let by_fd = match self.fd {
-            NONE => Err(libc::EBADF),
-            fd => status(libc::P_PIDFD, fd, flags),
+        let by_fd = match self.is_ours() {
+            false => Err(libc::EBADF),
+            true => status(libc::P_PIDFD, self.fd, flags),
         };
         by_fd
             .or_else(|errno| match errno {
@@ -164,7 +176,7 @@ impl PidFd {
 
     /// 0 or the errno; EBADF if there is no pidfd.
     fn signal_by_fd(&self, signal: i32) -> i32 {
-        if self.fd == NONE {
+        if !self.is_ours() {
             return libc::EBADF;
         }
         let info = std::ptr::null::<libc::siginfo_t>();
@@ -197,6 +209,23 @@ impl PidFd {
         }
     }
 }
+
+/// Whether each process's pidfds are a file of their own, as they are since Linux 6.9: else all look alike.
+fn has_own_files(fd: RawFd) -> bool {
+    const UNKNOWN: u32 = 2;
+    static KNOWN: AtomicU32 = AtomicU32::new(UNKNOWN);
+    match KNOWN.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let own = os::file_system_of(fd) == Some(PIDFS);
+            KNOWN.store(u32::from(own), Ordering::Relaxed);
+            own
+        }
+        known => known != 0,
+    }
+}
+
+/// The magic number of the file system of pidfds.
+const PIDFS: u64 = 0x5049_4446;
 
 type Status = (Exit, Option<Usage>);
 
@@ -284,6 +313,24 @@ mod tests {
         let parent = PidFd::open(std::os::unix::process::parent_id() as i32).unwrap();
         assert_eq!(parent.peek(), Exit::Stolen);
         assert!(PidFd::open(-1).is_err());
+    }
+
+    #[test]
+    fn another_process_in_the_place_of_a_descriptor_is_left_alone() {
+        let (lost, other) = (child(sleep), child(|| {}));
+        let place = lost.raw().unwrap();
+        assert!(other.wait(Deadline::after(WATCHDOG)));
+        // SAFETY: puts the pidfd of another child in the place of this one, as a host may.
+        unsafe { libc::dup3(other.raw().unwrap(), place, libc::O_CLOEXEC) };
+        assert_eq!((lost.raw(), lost.peek(), lost.reap().0), (None, Exit::Running, Exit::Running));
+        assert!(lost.send_signal(libc::SIGKILL).unwrap());
+        assert!(lost.wait(Deadline::after(WATCHDOG)));
+        assert_eq!(lost.reap().0, Exit::Signaled(libc::SIGKILL));
+        assert_eq!(other.reap().0, Exit::Exited(7));
+        drop(lost);
+        assert!(os::file_of(place).is_some());
+        // SAFETY: the place is the test's own descriptor.
+        unsafe { libc::close(place) };
     }
 
     #[test]

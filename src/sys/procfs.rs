@@ -64,6 +64,15 @@ fn parse_stat(line: &[u8]) -> Option<Stat> {
     Some(Stat { state, parent, threads, start_time })
 }
 
+/// The process that a pidfd of this process's names; `None` if that can't be told, or it has been reaped.
+pub fn pid_of_descriptor(fd: i32) -> Option<i32> {
+    let mut buffer = [0; 512];
+    let path = SmallText::<48>::new(format_args!("/proc/thread-self/fdinfo/{fd}"));
+    let text = os::read_file(path.as_c_str(), &mut buffer).ok()?;
+    let number = text.split(|&b| b == b'\n').find_map(|line| line.strip_prefix(b"Pid:\t"))?;
+    os::number(number).map(|pid| pid as i32)
+}
+
 /// How many threads this process has, by one system call.
 pub fn threads() -> Option<u32> {
     let mut task = std::mem::MaybeUninit::<libc::stat>::zeroed();
@@ -308,6 +317,14 @@ mod tests {
         assert_eq!(liveness(0, 0, None), Liveness::Unknown);
         assert_eq!(liveness(-1, 0, None), Liveness::Unknown);
         assert_eq!(liveness(i32::MAX, 0, None), Liveness::Dead);
+    }
+
+    #[test]
+    fn a_pidfd_names_its_process() {
+        let me = super::super::pidfd::PidFd::open(me()).unwrap();
+        assert_eq!(me.raw().and_then(pid_of_descriptor), Some(me.pid()));
+        let null = os::open(c"/dev/null", libc::O_RDONLY).unwrap();
+        assert_eq!(pid_of_descriptor(null.as_raw_fd()), None);
     }
 
     #[test]

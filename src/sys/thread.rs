@@ -3,7 +3,7 @@
 
 use super::os::{self, SmallText};
 use super::procfs;
-use super::signal::AllBlocked;
+use super::signal::{self, AllBlocked};
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -27,6 +27,13 @@ static LEAVING: [AtomicI32; 16] = [const { AtomicI32::new(0) }; 16];
 thread_local! {
     /// The pid in which this thread is the library's; a child forked from it has it as its main thread.
     static LIBRARY_IN: Cell<i32> = const { Cell::new(0) };
+}
+
+/// In a forked child: whether the thread that forked it was the library's, with all signals blocked. It is the child's own
+/// from now on.
+#[link_section = "mp_fork"]
+pub fn was_library() -> bool {
+    LIBRARY_IN.replace(0) != 0
 }
 
 fn pid() -> i32 {
@@ -157,11 +164,18 @@ pub fn start_joinable(
 }
 
 /// Starts a thread that runs the user's code, and must be joined or detached. It has the signal mask of the thread
-/// that starts it and counts as one of the host's. `body` must not panic.
+/// that starts it, none if that is the library's, and counts as one of the host's. `body` must not panic.
 pub fn start_for_user(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Thread> {
     // A name ends at a NUL, if there is one.
     let name = name.split('\0').next().unwrap_or_default();
     let name = Cow::Owned(CString::new(name).unwrap_or_default());
+    let by_library = LIBRARY_IN.get() == pid();
+    let body = move || {
+        if by_library {
+            signal::unblock_all();
+        }
+        body();
+    };
     start(USER_STACK, false, Start { name, counted: None, body: Box::new(body) })
         .map(|id| Thread { id, pid: pid() })
 }

@@ -8,6 +8,9 @@ use super::os;
 use crate::error::{Error, Result};
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
+/// So long a wait is that can't be one for descriptors, in nanoseconds.
+const NAP: i64 = 10_000_000;
+
 /// A pipe by which a waiting thread is woken.
 #[derive(Debug)]
 pub struct Watcher {
@@ -52,7 +55,10 @@ impl Watcher {
     pub fn wait(&self, fds: &[RawFd], deadline: Deadline) -> Vec<usize> {
         let entry = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
         let wake = if self.is_ours(self.ends[0]) { self.ends[0] } else { -1 };
-        let mut entries: Vec<libc::pollfd> = fds.iter().copied().chain([wake]).map(entry).collect();
+        // More entries than descriptors are allowed would be an error, and those that name none count.
+        let (places, named): (Vec<usize>, Vec<RawFd>) =
+            fds.iter().copied().enumerate().filter(|(_, fd)| *fd >= 0).unzip();
+        let mut entries: Vec<libc::pollfd> = named.into_iter().chain([wake]).map(entry).collect();
         let timeout = match deadline {
             Deadline::Never => -1,
             Deadline::Now => 0,
@@ -60,13 +66,23 @@ impl Watcher {
         };
         // SAFETY: the entries are live. An interruption is a wake-up like another.
         let ready = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, timeout) };
+        if ready < 0 && os::errno() != libc::EINTR {
+            // The host allows fewer descriptors by now than it has: each is to be looked at, now and then.
+            os::poll(-1, 0, deadline.capped(NAP));
+            return places;
+        }
         if ready <= 0 {
             return Vec::new();
         }
         if entries.pop().is_some_and(|wake| wake.revents != 0) && self.is_ours(wake) {
             let _ = os::read(wake, &mut [0; 64]);
         }
-        (0..entries.len()).filter(|&i| entries[i].revents != 0).collect()
+        places
+            .into_iter()
+            .zip(entries)
+            .filter(|(_, entry)| entry.revents != 0)
+            .map(|(place, _)| place)
+            .collect()
     }
 }
 
@@ -89,7 +105,7 @@ mod tests {
         let other = Watcher::new().unwrap();
         assert!(watcher.wait(&[other.ends[0]], Deadline::Now).is_empty());
         other.wake();
-        assert_eq!(watcher.wait(&[other.ends[0]], Deadline::Never), [0]);
+        assert_eq!(watcher.wait(&[-1, other.ends[0]], Deadline::Never), [1]);
         assert!(watcher.wait(&[], Deadline::Now).is_empty());
     }
 
