@@ -54,6 +54,9 @@ pub struct mp_process_options {
     /// Whether it is killed, by SIGKILL, when this process ends in whatever way. Others are waited for when this
     /// process exits. What a daemon starts, or who was started below one, is killed with its own parent too, daemon or
     /// not. A thread is not killed: a daemon is just not waited for.
+    ///
+    /// A program that takes a daemon's place by exec is killed likewise. The descriptor by which that is done is
+    /// therefore open in it, and in programs that a daemon starts, to which it does nothing.
     pub daemon: mp_bool,
     /// One of the start methods, `MP_START_FORK` and so on; `MP_START_DEFAULT` means the program's default.
     pub start_method: i32,

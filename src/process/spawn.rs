@@ -58,7 +58,7 @@ fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool, conditions: &Con
     let life = if die_with_parent { Some(life::read_end()?) } else { None };
     // The child knows libmp's descriptors by numbers that the user's leave free.
     let own: Vec<RawFd> = [descriptor].into_iter().chain(life).collect();
-    let numbers = descriptors::numbers_beside(&conditions.places, &own);
+    let numbers = descriptors::numbers_beside(&conditions.places, &own, descriptors::limit());
     let own = own.iter().zip(&numbers).map(|(&have, &want)| Place { have, want });
     let places: Vec<Place> = conditions.places.iter().copied().chain(own).collect();
     let ticket = Ticket { arena: numbers[0], life: numbers.get(1).copied(), ..ticket };

@@ -137,12 +137,16 @@ pub fn limit() -> u64 {
 }
 
 /// Numbers for descriptors that a child gets besides: their own where no place wants them, else free ones above the
-/// standard three.
-pub fn numbers_beside(places: &[Place], own: &[RawFd]) -> Vec<RawFd> {
+/// standard three. None is at the limit or above, where own ones may be that are older than it: nothing could be put
+/// there.
+pub fn numbers_beside(places: &[Place], own: &[RawFd], limit: u64) -> Vec<RawFd> {
     let mut numbers: Vec<RawFd> = Vec::with_capacity(own.len());
     for &fd in own {
-        let is_free =
-            |n: &RawFd| !is_wanted(places, *n) && !numbers.contains(n) && (*n == fd || !own.contains(n));
+        let is_free = |n: &RawFd| {
+            !is_wanted(places, *n)
+                && !numbers.contains(n)
+                && if *n == fd { (fd as u64) < limit } else { !own.contains(n) }
+        };
         let number = [fd].into_iter().chain(libc::STDERR_FILENO + 1..).find(is_free).unwrap_or(fd);
         numbers.push(number);
     }
@@ -226,9 +230,11 @@ mod tests {
 
     #[test]
     fn what_comes_besides_takes_no_place() {
-        assert_eq!(numbers_beside(&[], &[7, 9]), [7, 9]);
-        assert_eq!(numbers_beside(&[place(1, 7), place(1, 3)], &[7, 9]), [4, 9]);
-        assert_eq!(numbers_beside(&[place(1, 3), place(1, 4)], &[3, 4]), [5, 6]);
-        assert_eq!(numbers_beside(&[place(1, 4)], &[4, 3]), [5, 3]);
+        assert_eq!(numbers_beside(&[], &[7, 9], 10), [7, 9]);
+        assert_eq!(numbers_beside(&[place(1, 7), place(1, 3)], &[7, 9], 64), [4, 9]);
+        assert_eq!(numbers_beside(&[place(1, 3), place(1, 4)], &[3, 4], 64), [5, 6]);
+        assert_eq!(numbers_beside(&[place(1, 4)], &[4, 3], 64), [5, 3]);
+        assert_eq!(numbers_beside(&[place(1, 4)], &[3, 200], 64), [3, 5]);
+        assert_eq!(numbers_beside(&[], &[201, 200], 64), [3, 4]);
     }
 }

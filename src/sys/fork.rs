@@ -7,11 +7,37 @@ use super::{futex, local};
 use crate::error::Result;
 use std::cell::UnsafeCell;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
 extern "C" fn call_nothing() {}
 
-/// What [`on_fork`] has registered, for [`around`].
-static REGISTERED_HERE: LocalLock<Vec<[extern "C" fn(); 3]>> = LocalLock::new(Vec::new());
+type Three = [extern "C" fn(); 3];
+
+/// As many modules can have handlers.
+const MOST: usize = 16;
+
+/// What [`on_fork`] has registered, for [`around`]: in its order, the free places last. No lock guards it, for a fork
+/// beside a thread that holds one would leave it taken in the child.
+static REGISTERED_HERE: [AtomicPtr<Three>; MOST] = [const { AtomicPtr::new(std::ptr::null_mut()) }; MOST];
+
+fn registered_here() -> impl DoubleEndedIterator<Item = &'static Three> {
+    // SAFETY: a place has nothing, or what `remember` has put there for ever.
+    REGISTERED_HERE.iter().filter_map(|place| unsafe { place.load(Ordering::Acquire).as_ref() })
+}
+
+/// Once each: a child may register again what its parent has.
+fn remember(handlers: Three) {
+    let same =
+        |other: &Three| other.map(|handler| handler as usize) == handlers.map(|handler| handler as usize);
+    if registered_here().any(same) {
+        return;
+    }
+    let new = Box::into_raw(Box::new(handlers));
+    let take = |place: &AtomicPtr<Three>| {
+        place.compare_exchange(std::ptr::null_mut(), new, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    };
+    assert!(REGISTERED_HERE.iter().any(take), "more modules have fork handlers than there are places");
+}
 
 /// Registers handlers that run around every fork by this process, libmp's or the host's. As with
 /// `pthread_atfork`, `prepare` handlers run last registered first, the others first registered first: so a
@@ -32,18 +58,17 @@ pub fn on_fork(
     // SAFETY: the three are functions of the right type that live as long as the library, which is never
     // unloaded (linked with nodelete).
     unsafe { pthread_atfork(prepare, parent, child) };
-    REGISTERED_HERE.lock().push([prepare, parent, child]);
+    remember([prepare, parent, child]);
 }
 
 /// Runs the library's own handlers, not the host's, around a fork that libc knows nothing of; `fork` says on which side
 /// of it this is. Only for a process with one thread.
 #[link_section = "mp_fork"]
 pub fn around(fork: impl FnOnce() -> Result<Fork>) -> Result<Fork> {
-    let handlers = REGISTERED_HERE.lock();
-    handlers.iter().rev().for_each(|[prepare, ..]| prepare());
+    registered_here().rev().for_each(|[prepare, ..]| prepare());
     let forked = fork();
     let in_child = matches!(forked, Ok(Fork::Child));
-    handlers.iter().for_each(|[_, parent, child]| if in_child { child() } else { parent() });
+    registered_here().for_each(|[_, parent, child]| if in_child { child() } else { parent() });
     forked
 }
 
@@ -54,7 +79,7 @@ pub struct Handlers {
     /// 0, the pid of the process in which a thread is just registering them, or [`REGISTERED`].
     state: AtomicU32,
     /// The thread that is between its prepare handler and the next, 0 for none.
-    forking: AtomicU32,
+    forking: AtomicUsize,
 }
 
 const REGISTERED: u32 = u32::MAX;
@@ -62,7 +87,7 @@ const REGISTERED: u32 = u32::MAX;
 impl Handlers {
     /// Not yet registered.
     pub const fn new() -> Handlers {
-        Handlers { state: AtomicU32::new(0), forking: AtomicU32::new(0) }
+        Handlers { state: AtomicU32::new(0), forking: AtomicUsize::new(0) }
     }
 
     /// Registers them, see [`on_fork`], unless that was done, in this process or in one that it was forked from.
@@ -84,7 +109,7 @@ impl Handlers {
 
     /// In the prepare handler: takes the first of what it is to take by `lock`, and answers whether it is to go on.
     pub fn begin(&self, lock: impl FnOnce()) -> bool {
-        let me = thread_id();
+        let me = this_thread();
         if self.forking.load(Ordering::Relaxed) == me {
             return false;
         }
@@ -95,7 +120,7 @@ impl Handlers {
 
     /// In the parent's handler, before anything is released: whether it is to act.
     pub fn end_in_parent(&self) -> bool {
-        self.forking.compare_exchange(thread_id(), 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        self.forking.compare_exchange(this_thread(), 0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// The same in the child's handler.
@@ -110,9 +135,10 @@ impl Default for Handlers {
     }
 }
 
-fn thread_id() -> u32 {
-    // SAFETY: gettid cannot fail.
-    unsafe { libc::syscall(libc::SYS_gettid) as u32 }
+/// What tells this thread from the others of this process, without a system call.
+fn this_thread() -> usize {
+    // SAFETY: pthread_self cannot fail.
+    unsafe { libc::pthread_self() as usize }
 }
 
 /// A lock among the threads of one process that a fork handler can hold across fork: it has no poison, no
@@ -250,5 +276,15 @@ mod tests {
             libc::waitpid(pid, &mut status, 0);
             assert_eq!(status, 0);
         }
+    }
+
+    #[test]
+    fn the_same_handlers_are_remembered_once() {
+        extern "C" fn other() {}
+        let count = || {
+            registered_here().filter(|three| three[0] as usize == other as extern "C" fn() as usize).count()
+        };
+        (0..2 * MOST).for_each(|_| remember([other, call_nothing, call_nothing]));
+        assert_eq!(count(), 1);
     }
 }

@@ -1,16 +1,13 @@
 //! Dying with the parent: a pipe whose write end only the parent holds. A child asks the kernel to be sent SIGKILL
 //! when that end closes, which is when the parent has ended, in whatever way. No thread waits for it.
 
-use super::clock::Deadline;
 use super::descriptors::{self, Place};
-use super::fork::{on_fork, LocalLock};
+use super::fork::{Handlers, LocalLock};
 use super::held::Held;
-use super::os::{self, SmallText};
-use super::signal;
+use super::{os, parent};
 use crate::error::{Error, Result};
 use std::cell::Cell;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 #[derive(Debug)]
 struct Life {
@@ -44,36 +41,23 @@ enum Expected {
     Grandparent,
 }
 
-/// The thread that holds `LIFE` over its fork: so that handlers which were registered twice act once.
 #[link_section = "mp_fork_data"]
-static HOLDER: AtomicI32 = AtomicI32::new(0);
-static REGISTERED: AtomicBool = AtomicBool::new(false);
+static HANDLERS: Handlers = Handlers::new();
 
 thread_local! {
     /// Whom the child that this thread is about to fork will watch.
     static EXPECTING: Cell<Expected> = const { Cell::new(Expected::Nobody) };
 }
 
-fn thread_id() -> i32 {
-    // SAFETY: gettid cannot fail.
-    unsafe { libc::syscall(libc::SYS_gettid) as i32 }
-}
-
 /// Registers the fork handlers, which close the write end in every child. To be called when the library is first
 /// used, while the program has hardly any threads: a fork that is under way at that moment misses them.
 pub fn register() {
-    if !REGISTERED.load(Ordering::Acquire) {
-        on_fork(Some(prepare), Some(in_parent), Some(in_child));
-        REGISTERED.store(true, Ordering::Release);
-    }
+    HANDLERS.register(prepare, in_parent, in_child);
 }
 
 #[link_section = "mp_fork"]
 extern "C" fn prepare() {
-    let thread = thread_id();
-    if HOLDER.load(Ordering::Relaxed) != thread {
-        LIFE.hold_over_fork();
-        HOLDER.store(thread, Ordering::Relaxed);
+    if HANDLERS.begin(|| LIFE.hold_over_fork()) {
         // SAFETY: this thread has just taken the lock.
         unsafe { LIFE.held() }.expected = EXPECTING.get();
     }
@@ -81,14 +65,14 @@ extern "C" fn prepare() {
 
 #[link_section = "mp_fork"]
 extern "C" fn in_parent() {
-    if HOLDER.swap(0, Ordering::Relaxed) != 0 {
+    if HANDLERS.end_in_parent() {
         LIFE.release_after_fork();
     }
 }
 
 #[link_section = "mp_fork"]
 extern "C" fn in_child() {
-    if HOLDER.swap(0, Ordering::Relaxed) == 0 {
+    if !HANDLERS.end_in_child() {
         return;
     }
     // SAFETY: the thread that forked took the lock in `prepare`, and is the only one here.
@@ -117,9 +101,15 @@ pub fn read_end() -> Result<RawFd> {
         if read.is_ours() && write.is_ours() {
             return Ok(read.fd);
         }
-        read.close();
-        write.close();
     }
+    let [read, write] = new_pipe()?;
+    // Both or none: a read end whose writer is gone would kill whoever watches it.
+    let before = [life.read.replace(read), life.write.replace(write)];
+    before.into_iter().flatten().for_each(Held::close);
+    Ok(read.fd)
+}
+
+fn new_pipe() -> Result<[Held; 2]> {
     let mut ends = [0; 2];
     // SAFETY: room for two descriptors.
     if unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) } < 0 {
@@ -133,9 +123,15 @@ pub fn read_end() -> Result<RawFd> {
     if unsafe { libc::fchmod(read.as_raw_fd(), 0o444) } < 0 {
         return Err(Error::system("fchmod of a pipe"));
     }
-    life.read = Held::new(os::above_stdio(read)?);
-    life.write = Held::new(os::above_stdio(write)?);
-    life.read.map(|read| read.fd).ok_or_else(|| Error::system("fstat of a pipe"))
+    let [read, write] = [os::above_stdio(read)?, os::above_stdio(write)?];
+    let held = [Held::new(read), Held::new(write)];
+    match held {
+        [Some(read), Some(write)] => Ok([read, write]),
+        _ => {
+            held.into_iter().flatten().for_each(Held::close);
+            Err(Error::system("fstat of a pipe"))
+        }
+    }
 }
 
 /// In a child with one thread: moves each descriptor whose number a place has.
@@ -149,7 +145,8 @@ pub fn make_way(places: &[Place]) -> Result<()> {
                 .map_err(|errno| Error::from_errno("moving a parent's pipe", errno))?;
         }
     }
-    Ok(())
+    // What is moved would else be closed by exec.
+    life.watched.map_or(Ok(()), |watched| parent::keep_over_exec(watched.fd))
 }
 
 /// Runs `fork`, whose child will call [`watch_inherited`]. The read end must exist: [`read_end`].
@@ -178,73 +175,23 @@ pub fn watch_inherited() -> Result<()> {
     }
 }
 
-/// The read end as it is passed to a program: what a child needs before exec to watch it.
-#[derive(Debug)]
-pub struct Passed {
-    fd: RawFd,
-    path: SmallText<32>,
-}
-
-impl Passed {
-    /// To be made before the child.
-    pub fn new(fd: RawFd) -> Passed {
-        Passed { fd, path: SmallText::new(format_args!("/proc/self/fd/{fd}")) }
-    }
-
-    /// In the child before exec, with no other thread in its way: from now on it dies with its parent, though it hang
-    /// or be stopped before its program gets to [`watch`]. If it can't be done, it is left to that. Async-signal-safe.
-    pub fn watch(&self) {
-        let (path, flags) = (self.path.as_c_str().as_ptr(), libc::O_RDONLY | libc::O_NONBLOCK);
-        // SAFETY: the path ends in NUL, and the rest are numbers of descriptors of this child's own. By number, for libc's
-        // function is a point of cancellation.
-        let own = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags) } as RawFd;
-        if own < 0 {
-            return;
-        }
-        // SAFETY: both are open.
-        let watching = asked_for_sigkill(own) && unsafe { libc::dup2(own, self.fd) } == self.fd;
-        if watching && os::poll(self.fd, 0, Deadline::Now) != 0 {
-            signal::kill_self();
-        }
-        descriptors::close(own);
-    }
-}
-
-/// In a program: goes on with what [`Passed::watch`] began, or does what that could not.
+/// In a program: goes on with what [`parent::Passed::watch`] began, or does what that could not.
 pub fn watch_passed(fd: RawFd) -> Result<()> {
-    // SAFETY: numbers only.
-    if unsafe { libc::fcntl(fd, libc::F_GETOWN) != libc::getpid() } {
+    if !parent::is_watched_by(fd) {
         return watch(fd);
     }
     register();
-    let own = os::above_stdio(super::child::adopt_descriptor(fd)?)?;
-    keep(own);
+    // SAFETY: the descriptor was passed for this call only.
+    keep(unsafe { OwnedFd::from_raw_fd(fd) });
     Ok(())
 }
 
-/// In a child: as [`watch_inherited`], by the descriptor that the parent passed. Its number, which nobody else wants,
-/// then is the child's own descriptor's.
+/// In a child: as [`watch_inherited`], by the descriptor that the parent passed.
 pub fn watch(read_end: RawFd) -> Result<()> {
     register();
     // SAFETY: the descriptor was passed for this call only.
     let passed = unsafe { OwnedFd::from_raw_fd(read_end) };
-    // Signals belong to the open file, which all children share: so each opens the pipe again for itself.
-    let path = SmallText::<32>::new(format_args!("/proc/self/fd/{read_end}"));
-    let own = os::open(path.as_c_str(), libc::O_RDONLY | libc::O_NONBLOCK)
-        .map_err(|errno| Error::from_errno("opening the parent's pipe", errno))?;
-    // SAFETY: both are open; what was passed goes.
-    if os::retry(|| unsafe { libc::dup3(own.as_raw_fd(), passed.as_raw_fd(), libc::O_CLOEXEC) }) < 0 {
-        return Err(Error::system("dup3 of the parent's pipe"));
-    }
-    drop(own);
-    let own = passed;
-    if !asked_for_sigkill(own.as_raw_fd()) {
-        return Err(Error::system("asking for SIGKILL when the parent ends"));
-    }
-    if os::poll(own.as_raw_fd(), 0, Deadline::Now) != 0 {
-        signal::kill_self();
-    }
-    keep(own);
+    keep(parent::watch(passed)?);
     Ok(())
 }
 
@@ -253,22 +200,10 @@ fn keep(own: OwnedFd) {
     previous.into_iter().for_each(Held::close);
 }
 
-/// Async-signal-safe.
-fn asked_for_sigkill(fd: RawFd) -> bool {
-    // SAFETY: `fd` is open; the three set its owner, its signal and then that it signals.
-    unsafe {
-        libc::fcntl(fd, libc::F_SETOWN, libc::getpid()) >= 0
-            && libc::fcntl(fd, F_SETSIG, libc::SIGKILL) >= 0
-            && libc::fcntl(fd, libc::F_SETFL, libc::O_ASYNC | libc::O_NONBLOCK) >= 0
-    }
-}
-
-/// The same number on every architecture; libc has no name for it on glibc.
-const F_SETSIG: libc::c_int = 10;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::clock::Deadline;
 
     const WATCHDOG: i64 = 30_000_000_000;
 
@@ -416,6 +351,32 @@ mod tests {
                 let again = read_end().unwrap();
                 libc::_exit(i32::from(os::file_of(again).is_none()));
             }
+        });
+        let mut status = -1;
+        // SAFETY: the child made here.
+        unsafe { libc::waitpid(child, &mut status, 0) };
+        assert_eq!(status, 0);
+    }
+
+    #[test]
+    fn a_pipe_that_can_be_made_by_half_is_not_made() {
+        let child = fork(|| {
+            let limit = libc::rlimit { rlim_cur: 64, rlim_max: 64 };
+            // SAFETY: this child's own descriptors: of the numbers below the limit 0, 1 and 63 are free in the end.
+            unsafe {
+                libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+                while libc::dup(2) >= 0 {}
+                [0, 1, 63].into_iter().for_each(descriptors::close);
+            }
+            assert!(read_end().is_err());
+            assert!(os::file_of(63).is_none());
+            // SAFETY: as above.
+            unsafe { libc::close(62) };
+            let read = read_end().unwrap();
+            // It has a writer.
+            let ended = os::poll(read, 0, Deadline::Now);
+            // SAFETY: ends the child.
+            unsafe { libc::_exit(i32::from(ended != 0)) };
         });
         let mut status = -1;
         // SAFETY: the child made here.

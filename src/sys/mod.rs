@@ -50,6 +50,8 @@ pub mod os;
 #[cfg(not(loom))]
 pub mod page;
 #[cfg(not(loom))]
+mod parent;
+#[cfg(not(loom))]
 pub mod pidfd;
 #[cfg(not(loom))]
 pub mod poll;

@@ -70,13 +70,21 @@ impl Setting<'_> {
 
     /// In a child: sets everything. Async-signal-safe, and no point of cancellation.
     pub fn apply(&self) -> Result<(), Failure> {
-        let failed = |step| move |errno| Failure { step, errno };
+        // Before the limits: they bound the numbers of new descriptors.
+        self.place().and_then(|()| self.confine())
+    }
+
+    /// The first part of [`Setting::apply`]: the working directory and the descriptors.
+    pub fn place(&self) -> Result<(), Failure> {
         if let Some(cwd) = self.cwd {
             // SAFETY: the path ends in NUL.
             result(unsafe { libc::chdir(cwd.as_ptr()) }).map_err(failed(Step::Cwd))?;
         }
-        // Before the limits: they bound the numbers of new descriptors.
-        descriptors::fill(self.places).map_err(|(at, errno)| failed(Step::Place(at))(errno))?;
+        descriptors::fill(self.places).map_err(|(at, errno)| failed(Step::Place(at))(errno))
+    }
+
+    /// The rest.
+    pub fn confine(&self) -> Result<(), Failure> {
         if !self.cpus.is_empty() {
             run_on(self.cpus).map_err(|(at, errno)| failed(Step::Cpu(at))(errno))?;
         }
@@ -112,6 +120,10 @@ extern "C" fn in_trial(trial: *mut c_void) -> c_int {
     trial.failure.set(trial.setting.apply().err());
     // SAFETY: ends the child, past everything that is its parent's.
     unsafe { libc::_exit(0) }
+}
+
+fn failed(step: Step) -> impl Fn(i32) -> Failure {
+    move |errno| Failure { step, errno }
 }
 
 fn result(done: c_int) -> Result<(), i32> {

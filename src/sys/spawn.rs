@@ -3,8 +3,8 @@
 use super::borrowed;
 use super::descriptors;
 use super::environment;
-use super::life::Passed;
 use super::os;
+use super::parent::Passed;
 use super::setting::{Failure, Setting};
 use super::signal::{self, Reset};
 use crate::error::{Error, Result, Status};
@@ -122,13 +122,17 @@ extern "C" fn child(plan: *mut c_void) -> c_int {
     // SAFETY: `spawn` passed the plan, which its thread keeps alive.
     let plan = unsafe { &*plan.cast::<Plan<'_>>() };
     signal::reset(Reset::All);
-    match plan.setting.apply() {
+    // The limits come after all that has to do with descriptors, whose numbers they bound.
+    let placed = plan.setting.place().and_then(|()| {
+        close_all_but(&plan.kept);
+        if let Some(life) = &plan.life {
+            life.watch();
+        }
+        plan.setting.confine()
+    });
+    match placed {
         Err(failure) => plan.failed.set(Some(Wrong::Setting(failure))),
         Ok(()) => {
-            close_all_but(&plan.kept);
-            if let Some(life) = &plan.life {
-                life.watch();
-            }
             signal::unblock_all();
             // SAFETY: the path is a C string and both lists end in NULL.
             unsafe { libc::execve(plan.path, plan.arguments.as_ptr(), plan.environment.as_ptr()) };

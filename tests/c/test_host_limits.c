@@ -192,6 +192,55 @@ static void little_address_space(int32_t method) {
     host_pool_ends(pool);
 }
 
+/* -- few descriptors -- */
+
+enum { FILES = 200, FEW = 64 };
+
+static void open_files(int *files) {
+    for (int i = 0; i < FILES; i++)
+        CHECK((files[i] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0);
+}
+
+/* The child's limit is below the numbers of what libmp has here. */
+static void children_with_few_descriptors(int32_t method) {
+    int files[FILES];
+    int32_t eight = 8;
+    mp_process_options options;
+    mp_rlimit few = {.resource = RLIMIT_NOFILE, .soft = FEW, .hard = FEW};
+    open_files(files);
+    CHECK_OK(mp_process_options_init(&options));
+    options.rlimits = &few;
+    options.nrlimits = 1;
+    for (int i = 0; i < 4; i++) {
+        options.daemon = i % 2 == 0;
+        CHECK_EQ(8, run_with(answer, &eight, sizeof eight, method, &options));
+    }
+}
+
+/* This process's own is, by now. */
+static void few_descriptors_by_now(int32_t method) {
+    int files[FILES];
+    int32_t eight = 8;
+    open_files(files);
+    CHECK_EQ(8, finish(start(answer, &eight, sizeof eight, method, true)));
+    struct rlimit few;
+    CHECK_EQ(0, getrlimit(RLIMIT_NOFILE, &few));
+    few.rlim_cur = FEW;
+    CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &few));
+    for (int i = 0; i < FILES; i++)
+        close(files[i]);
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < 4; i++)
+            CHECK_EQ(8, finish(start(answer, &eight, sizeof eight, method, i % 2 == 0)));
+        mp_pool *pool = host_pool(method, 2);
+        host_pool_works(pool);
+        host_pool_replaces(pool);
+        host_pool_ends(pool);
+        /* The next fork server begins with the limit. */
+        CHECK_OK(mp_forkserver_stop());
+    }
+}
+
 /* -- the warning about threads -- */
 
 static atomic_int warnings;
@@ -272,6 +321,8 @@ int main(int argc, char **argv) {
         }
         HOST_RUN(no_process_at_all, METHODS[i]);
         HOST_RUN(little_address_space, METHODS[i]);
+        HOST_RUN(children_with_few_descriptors, METHODS[i]);
+        HOST_RUN(few_descriptors_by_now, METHODS[i]);
         HOST_RUN(warned_once, METHODS[i]);
     }
     return 0;

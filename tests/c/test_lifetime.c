@@ -338,6 +338,86 @@ static void others_outlive_a_killed_parent(int32_t method) {
     host_is_gone(&h);
 }
 
+/* -- programs that take a daemon's place -- */
+
+/* How many descriptors signal this process something, as the one does by which a daemon dies. */
+static int signalling(void) {
+    int count = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        int flags = fcntl(fd, F_GETFL);
+        if (flags >= 0 && flags & O_ASYNC) {
+            CHECK_EQ(getpid(), fcntl(fd, F_GETOWN));
+            count++;
+        }
+    }
+    return count;
+}
+
+static int32_t one_signals(mp_call *call) {
+    (void)call;
+    CHECK_EQ(1, signalling());
+    return 3;
+}
+
+static int32_t become_sleep(mp_call *call) {
+    (void)call;
+    pid_t pid = getpid(), other = fork();
+    /* Who is forked by the daemon, and not by libmp, has nothing of it. */
+    if (other == 0)
+        _exit(signalling() == 0 ? 0 : 1);
+    CHECK_EQ(0, check_wait(other));
+    /* Each child of libmp's, of which none outlives who is below a daemon, has its own alone. */
+    CHECK_EQ(1, signalling());
+    for (size_t i = 0; i < HOST_METHODS; i++)
+        CHECK_EQ(3, finish(start(one_signals, "", 0, METHODS[i], false)));
+    CHECK_OK(mp_forkserver_stop());
+    CHECK_EQ(sizeof pid, write(STDOUT_FILENO, &pid, sizeof pid));
+    execl("/bin/sleep", "sleep", "100", NULL);
+    return 1;
+}
+
+static void start_programs(int32_t method) {
+    mp_process_options options;
+    mp_fd_map map[16];
+    CHECK_OK(mp_process_options_init(&options));
+    options.daemon = true;
+    for (int round = 0; round < 2; round++) {
+        mp_process *process = make_with(become_sleep, "", 0, method, &options);
+        CHECK_OK(mp_process_start(process));
+        mp_process_free(process);
+        /* And once more with what is libmp's under other numbers. */
+        for (int i = 0; i < 16; i++)
+            map[i] = (mp_fd_map){.fd = MP_FD_NULL, .as = 3 + i};
+        options.fds = map;
+        options.nfds = 16;
+    }
+    host_await_go();
+    kill(getpid(), SIGKILL);
+}
+
+static void await_sleep(pid_t pid) {
+    char path[64], name[16];
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)pid);
+    for (int64_t end = check_now() + HOST_PATIENCE * INT64_C(1000000);; check_sleep(1000000)) {
+        CHECK(check_now() < end);
+        FILE *file = fopen(path, "re");
+        CHECK(file != NULL);
+        bool is_sleep = fgets(name, sizeof name, file) && strcmp(name, "sleep\n") == 0;
+        fclose(file);
+        if (is_sleep)
+            return;
+    }
+}
+
+static void programs_in_daemons_die(int32_t method) {
+    host h = host_start(start_programs, method);
+    for (int i = 0; i < 2; i++)
+        await_sleep(host_hears_pid(&h));
+    host_go(&h);
+    CHECK_EQ(-SIGKILL, check_wait(h.pid));
+    host_is_gone(&h);
+}
+
 int main(int argc, char **argv) {
     if (getenv("MP_CHILD") == NULL)
         check_begin();
@@ -347,6 +427,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < HOST_METHODS; i++) {
         they_die_however_it_ends(METHODS[i]);
         stopped_pools_die(METHODS[i]);
+        programs_in_daemons_die(METHODS[i]);
         a_thread_is_no_parent(METHODS[i]);
         a_normal_end_awaits_them(METHODS[i]);
         others_outlive_a_killed_parent(METHODS[i]);
