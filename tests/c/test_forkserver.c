@@ -266,6 +266,39 @@ static void a_server_ends_with_its_owner(void) {
     close(ends[0]), close(ends[1]);
 }
 
+static int32_t hang_warming(mp_call *call) { return sleep_for_ever(call); }
+
+static void *start_warming(void *unused) {
+    CHECK_STATUS(MP_ERR_WORKER_DIED, mp_forkserver_start(hang_warming, NULL, 0));
+    return unused;
+}
+
+/* Nor does who stops a server wait for a warm-up that never ends, and those who wait for that hear of it. */
+static void a_hanging_warm_up_is_stopped(void) {
+    pthread_t starter;
+    CHECK_OK(mp_forkserver_stop());
+    CHECK_EQ(0, pthread_create(&starter, NULL, start_warming, NULL));
+    check_sleep(CHECK_SECOND / 5);
+    CHECK_OK(mp_forkserver_stop());
+    CHECK_EQ(0, pthread_join(starter, NULL));
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+enum { WARM_UPS = 20 }; /* each takes long */
+#else
+enum { WARM_UPS = 4200 };
+#endif
+
+/* Warm-ups leave nothing: there are no more than some thousand places for processes. */
+static void warm_ups_take_no_place(void) {
+    int32_t code = 0;
+    mp_slice arg = {&code, sizeof code};
+    for (int i = 0; i < WARM_UPS; i++) {
+        CHECK_OK(mp_forkserver_start(answer, &arg, 1));
+        CHECK_OK(mp_forkserver_stop());
+    }
+}
+
 /* A forked child leaves its parent's server alone. */
 static void a_forked_child_has_its_own_server(void) {
     int32_t code = 4;
@@ -295,6 +328,8 @@ int main(int argc, char **argv) {
     starts_survive_the_server();
     a_server_ends_with_its_owner();
     a_forked_child_has_its_own_server();
+    a_hanging_warm_up_is_stopped();
+    warm_ups_take_no_place();
     pool_no_children();
     return 0;
 }

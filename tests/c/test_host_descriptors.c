@@ -6,6 +6,7 @@
  */
 #include "host.h"
 
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 /* -- closed standard descriptors -- */
@@ -190,6 +191,30 @@ static void everything_is_closed(int32_t method) {
     null_is_untouched();
 }
 
+/* A copy of what it closes stays open in a process of its own, so that nothing looks closed from outside. */
+static void copies_stay_open(int32_t method) {
+    int32_t seven = 7;
+    CHECK_EQ(7, finish(start(answer, &seven, sizeof seven, method, false)));
+    /* By now nobody watches children any more. */
+    check_sleep(CHECK_SECOND / 10);
+    pid_t copy = fork();
+    if (copy == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
+    close_everything();
+    for (int i = 0; i < 3; i++) {
+        mp_process *process = start(answer, &seven, sizeof seven, MP_START_FORK, false);
+        mp_waitable end = {.kind = MP_WAIT_PROCESS, .handle = process};
+        CHECK_OK(mp_wait(&end, 1, MP_FOREVER));
+        CHECK_EQ(7, finish(process));
+    }
+    /* One that nobody joins is awaited at the end. */
+    mp_process_free(start(answer, &seven, sizeof seven, MP_START_FORK, false));
+    null_is_untouched();
+}
+
 static void closes_everything(int32_t method) {
     host h = host_start(everything_is_closed, method);
     host_hears_pid(&h);
@@ -248,6 +273,7 @@ int main(int argc, char **argv) {
         HOST_RUN(few_are_left, METHODS[i]);
         HOST_RUN(none_is_left, METHODS[i]);
         closes_everything(METHODS[i]);
+        HOST_RUN(copies_stay_open, METHODS[i]);
         HOST_RUN(lead_a_session, METHODS[i]);
         becomes_a_daemon(METHODS[i]);
     }

@@ -157,6 +157,43 @@ static void terminate_a_child(int32_t method) {
 
 /* -- signals that come while libmp works -- */
 
+/* What a callback starts, on a thread of libmp's that blocks all signals, blocks none. */
+static int32_t nothing_is_blocked(mp_call *call) {
+    sigset_t mask;
+    (void)call;
+    CHECK_EQ(0, pthread_sigmask(SIG_SETMASK, NULL, &mask));
+    for (int i = 1; i < 32; i++)
+        CHECK_EQ(0, sigismember(&mask, i));
+    return 6;
+}
+
+static int32_t start_in_callback;
+
+static void start_there(void *user, const mp_result *result) {
+    (void)result;
+    CHECK_EQ(6, run(nothing_is_blocked, NULL, 0, start_in_callback));
+    CHECK_EQ(6, run(nothing_is_blocked, NULL, 0, MP_START_THREAD));
+    *(int *)user = 1;
+}
+
+static void callbacks_start(int32_t method) {
+    int called = 0;
+    int64_t two = 2;
+    mp_slice arg = {&two, sizeof two};
+    mp_result *result;
+    mp_task_options options;
+    mp_pool *pool = host_pool(method, 1);
+    start_in_callback = method;
+    CHECK_OK(mp_task_options_init(&options));
+    options.on_result = start_there;
+    options.user = &called;
+    CHECK_OK(mp_pool_apply_async(pool, host_square, &arg, 1, &options, &result));
+    CHECK_OK(mp_result_get(result, MP_FOREVER));
+    CHECK_EQ(1, called);
+    mp_result_free(result);
+    host_pool_ends(pool);
+}
+
 static volatile sig_atomic_t alarms;
 
 static void count_alarm(int number) {
@@ -191,6 +228,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < HOST_METHODS; i++) {
         HOST_RUN(some_are_blocked, METHODS[i]);
         HOST_RUN(all_are_blocked, METHODS[i]);
+        HOST_RUN(callbacks_start, METHODS[i]);
         HOST_RUN(interrupted_all_the_time, METHODS[i]);
         host h = host_start(terminate_a_child, METHODS[i]);
         host_hears_pid(&h);
