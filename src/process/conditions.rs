@@ -12,7 +12,7 @@ use crate::sys::descriptors::{self, Place, CLOSED};
 use crate::sys::setting::{Limit, Setting, CPUS, RESOURCES};
 use crate::sys::{environment, life, stdio};
 use std::ffi::{CStr, CString};
-use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 
 /// As many descriptors as can be given to a child: with libmp's own they go into one message of a socket.
@@ -146,6 +146,21 @@ impl Conditions {
         setting.try_out().map_err(|failure| self.explain(failure))
     }
 
+    /// In the parent: the same for a child by fork, which [`Conditions::apply`]s them.
+    pub fn try_out_fork(&self, die_with_parent: bool) -> Result<()> {
+        if self.places.is_empty() {
+            return self.try_out();
+        }
+        self.try_out_beside(if die_with_parent { Some(life::read_end()?) } else { None })
+    }
+
+    /// Beside libmp's own descriptors: those of arenas, and by which the child will watch its parent.
+    fn try_out_beside(&self, watched: Option<RawFd>) -> Result<()> {
+        let arenas = arena::each_arena().filter_map(|arena| arena.descriptor()).map(|fd| fd.as_raw_fd());
+        let own: Vec<RawFd> = arenas.chain(watched).collect();
+        self.setting(&self.places).try_out_beside(&own).map_err(|failure| self.explain(failure))
+    }
+
     /// In a forked child with one thread: lets them come true. What libmp itself has open stays, under other numbers
     /// where its own are wanted.
     pub fn apply(&self) -> Result<()> {
@@ -171,12 +186,29 @@ impl Conditions {
         self.places.iter().map(|place| place.have).filter(|&have| have >= 0).collect()
     }
 
-    /// As [`Conditions::apply`], in such a child: `received` is what [`Conditions::to_pass`] answered, as it arrived.
-    pub fn apply_received(mut self, received: Vec<OwnedFd>) -> Result<()> {
-        let mut numbers = received.into_iter().map(IntoRawFd::into_raw_fd);
+    /// What [`Conditions::to_pass`] answered has arrived under these numbers.
+    fn receive(&mut self, numbers: impl Iterator<Item = RawFd>) -> Result<()> {
+        let mut numbers = numbers;
         for place in self.places.iter_mut().filter(|place| place.have >= 0) {
             place.have = numbers.next().ok_or_else(|| Error::internal("a descriptor did not arrive"))?;
         }
+        Ok(())
+    }
+
+    /// In the process that is to make such a child, which may have other limits than the parent: fails where the child
+    /// would not get its descriptors.
+    pub fn try_out_received(&self, received: &[OwnedFd]) -> Result<()> {
+        if self.places.is_empty() {
+            return Ok(());
+        }
+        let mut arrived = Conditions { places: self.places.clone(), ..Conditions::default() };
+        arrived.receive(received.iter().map(AsRawFd::as_raw_fd))?;
+        arrived.try_out_beside(life::watched())
+    }
+
+    /// As [`Conditions::apply`], in such a child: `received` is what [`Conditions::to_pass`] answered, as it arrived.
+    pub fn apply_received(mut self, received: Vec<OwnedFd>) -> Result<()> {
+        self.receive(received.into_iter().map(IntoRawFd::into_raw_fd))?;
         self.apply()?;
         // What was copied to its place goes, unless another has come into its own.
         let spent = |fd: &RawFd| !descriptors::is_wanted(&self.places, *fd);
@@ -253,7 +285,6 @@ mod tests {
     use crate::sys::descriptors::NULL;
     use crate::sys::os;
     use crate::sys::testing::alone;
-    use std::os::fd::AsRawFd;
 
     fn all() -> Conditions {
         let mut all = Conditions::default();

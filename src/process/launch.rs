@@ -49,7 +49,7 @@ pub(super) fn launch(method: StartMethod, plan: &Plan<'_>) -> Result<Child> {
     let options = ChildOptions { identity: plan.identity.clone(), die_with_parent: plan.die_with_parent };
     match method {
         StartMethod::Fork => {
-            plan.conditions.try_out()?;
+            plan.conditions.try_out_fork(plan.die_with_parent)?;
             fork::fork(options, || plan.run_forked())
         }
         StartMethod::Spawn | StartMethod::ForkServer => {

@@ -42,7 +42,8 @@ impl Conditions {
     fn explain_place(&self, at: usize, errno: i32) -> Error {
         let why = io::Error::from_raw_os_error(errno);
         let Some(Place { have, want }) = self.places.get(at).copied() else {
-            return Error::state(format!("a descriptor of libmp's own can't be passed to a child: {why}"));
+            let text = format!("options.fds leaves no place for a descriptor of libmp's own: {why}");
+            return Error::new(status_of(errno), text);
         };
         let limit = descriptors::limit();
         match errno {

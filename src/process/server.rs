@@ -13,7 +13,7 @@ use crate::fault;
 use crate::sys::child::{self, Fork, ShortName};
 use crate::sys::page::SharedPage;
 use crate::sys::prim::Ordering;
-use crate::sys::socket::Socket;
+use crate::sys::socket::{Received, Socket};
 use crate::sys::{futex, life, log, signal, stdio, thread};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
@@ -112,9 +112,9 @@ impl Server {
         }
         self.stand(READY);
         let mut buffer = [0; LONGEST];
-        while let Some((length, descriptors)) = self.socket.receive(&mut buffer) {
-            match Request::decode(&buffer[..length]) {
-                Ok(request) => self.answer(&request, descriptors),
+        while let Some(received) = self.socket.receive(&mut buffer) {
+            match Request::decode(&buffer[..received.length]) {
+                Ok(request) => self.answer(&request, received),
                 Err(_) => return EXIT_FAILED,
             }
         }
@@ -147,9 +147,12 @@ impl Server {
         code
     }
 
-    fn answer(&self, request: &Request, descriptors: Vec<OwnedFd>) {
-        match self.prepare_work(request) {
-            Ok(work) => self.fork(request, work, descriptors),
+    fn answer(&self, request: &Request, received: Received) {
+        match self
+            .prepare_work(request)
+            .and_then(|work| check_received(request, &work, &received).map(|()| work))
+        {
+            Ok(work) => self.fork(request, work, received.descriptors),
             Err(error) => self.words.refuse(&error),
         }
         self.words.answered().store(request.number, Ordering::Release);
@@ -199,6 +202,25 @@ impl Server {
     }
 }
 
+/// That the child will have all its descriptors: this process's limits may be others than its parent's.
+fn check_received(request: &Request, work: &Work, received: &Received) -> Result<()> {
+    let standard = request.standard.count_ones() as usize;
+    let passed = work.conditions.as_ref().map_or(0, |conditions| conditions.to_pass().len());
+    let count = received.descriptors.len();
+    if received.cut_off || count != standard + passed {
+        let text = format!(
+            "only {count} of the {} descriptors of the child have arrived: its own limit (RLIMIT_NOFILE) leaves it no \
+             numbers for more",
+            standard + passed
+        );
+        return Err(Error::new(Status::System, text));
+    }
+    match &work.conditions {
+        Some(conditions) => conditions.try_out_received(&received.descriptors[standard..]),
+        None => Ok(()),
+    }
+}
+
 /// The child's whole life.
 #[link_section = "mp_fork"]
 fn in_child(server: &Server, request: &Request, work: Work, descriptors: Vec<OwnedFd>) -> ! {
@@ -229,7 +251,7 @@ fn begin_child(
         life::watch_inherited()?;
     }
     signal::heed_interrupt();
-    let standard = (request.standard.count_ones() as usize).min(descriptors.len());
+    let standard = request.standard.count_ones() as usize;
     let mut have = descriptors[..standard].iter().map(AsRawFd::as_raw_fd);
     for fd in 0..3 {
         let from = if request.standard & 1 << fd != 0 { have.next() } else { None };

@@ -28,38 +28,76 @@ pub fn is_wanted(places: &[Place], fd: RawFd) -> bool {
 }
 
 /// Fills all places: in any order, with any overlaps, none of them close-on-exec. Async-signal-safe, and no point of
-/// cancellation. After a failure some are filled.
+/// cancellation. After a failure some are filled. It needs no descriptors besides, but one for /dev/null and one for
+/// places that change with each other in a circle.
 pub fn fill(places: &[Place]) -> Result<(), Failure> {
-    let mut sources = [CLOSED; MOST];
-    let mut null = CLOSED;
     if places.len() > MOST {
         return Err((MOST, libc::E2BIG));
     }
-    // What stands where something else is to come is copied away first.
-    for (at, place) in places.iter().enumerate() {
-        let failed = |errno| (at, errno);
-        let in_the_way = place.want != place.have && is_wanted(places, place.have);
-        sources[at] = match place.have {
-            CLOSED => CLOSED,
-            NULL if null == CLOSED => {
-                null = open_null(places).map_err(failed)?;
-                null
+    let mut filling = Filling { places, sources: [CLOSED; MOST], null: CLOSED };
+    let filled = filling.all();
+    close(filling.null);
+    filled
+}
+
+struct Filling<'a> {
+    places: &'a [Place],
+    /// What comes to each place; [`FILLED`] when it has.
+    sources: [RawFd; MOST],
+    null: RawFd,
+}
+
+const FILLED: RawFd = -3;
+
+impl Filling<'_> {
+    fn all(&mut self) -> Result<(), Failure> {
+        for (at, place) in self.places.iter().enumerate() {
+            if place.have == NULL && self.null == CLOSED {
+                self.null = open_null(self.places).map_err(|errno| (at, errno))?;
             }
-            NULL => null,
-            have if in_the_way => copy_aside(have, places).map_err(failed)?,
-            have => have,
-        };
-    }
-    for (at, place) in places.iter().enumerate() {
-        settle(sources[at], place.want).map_err(|errno| (at, errno))?;
-    }
-    for (at, place) in places.iter().enumerate() {
-        if place.have >= 0 && sources[at] != place.have {
-            close(sources[at]);
+            self.sources[at] = if place.have == NULL { self.null } else { place.have };
         }
+        // Whatever nobody stands in the way of, and what becomes so by it.
+        for at in 0..self.places.len() {
+            self.settle_from(at)?;
+        }
+        // What is left are circles, each of which opens when one is copied away.
+        for at in 0..self.places.len() {
+            if self.sources[at] != FILLED {
+                let number = self.places[at].want;
+                let copy = self.step_aside(number)?;
+                let settled = self.settle_from(at);
+                close(copy);
+                settled?;
+            }
+        }
+        Ok(())
     }
-    close(null);
-    Ok(())
+
+    /// Fills this place, then the one that its source stood in the way of, and so on.
+    fn settle_from(&mut self, start: usize) -> Result<(), Failure> {
+        let mut next = Some(start);
+        while let Some(at) = next.filter(|&at| self.sources[at] != FILLED && !self.is_needed_beside(at)) {
+            let source = std::mem::replace(&mut self.sources[at], FILLED);
+            settle(source, self.places[at].want).map_err(|errno| (at, errno))?;
+            next = self.places.iter().position(|place| place.want == source);
+        }
+        Ok(())
+    }
+
+    /// Whether another place has yet to get what stands where this one is to be.
+    fn is_needed_beside(&self, at: usize) -> bool {
+        let want = self.places[at].want;
+        self.sources.iter().enumerate().any(|(other, &source)| other != at && source == want)
+    }
+
+    /// The places that are to get what stands under this number get a copy of it.
+    fn step_aside(&mut self, number: RawFd) -> Result<RawFd, Failure> {
+        let first = self.sources.iter().position(|&source| source == number).unwrap_or(0);
+        let copy = copy_aside(number, self.places).map_err(|errno| (first, errno))?;
+        self.sources.iter_mut().filter(|source| **source == number).for_each(|source| *source = copy);
+        Ok(copy)
+    }
 }
 
 /// A copy of a descriptor under a number that is no standard one and that no place wants, close-on-exec; else the
@@ -156,6 +194,7 @@ pub fn numbers_beside(places: &[Place], own: &[RawFd], limit: u64) -> Vec<RawFd>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::testing::alone;
 
     fn place(have: RawFd, want: RawFd) -> Place {
         Place { have, want }
@@ -220,6 +259,32 @@ mod tests {
         fills(&[place(NULL, 10), place(3, 11), place(4, 3), place(CLOSED, 12), place(5, 14)]);
         fills(&[place(3, 0), place(4, 1), place(0, 3), place(1, 4), place(NULL, 2)]);
         fills(&[place(CLOSED, 0), place(CLOSED, 1), place(NULL, 3), place(CLOSED, 31)]);
+    }
+
+    #[test]
+    fn no_number_is_used_besides() {
+        let ended = alone("sys::descriptors::tests::no_number_is_used_besides", || {
+            // SAFETY: this process's own descriptors: the limit is reached, and no number is free.
+            unsafe {
+                libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0);
+                let limit = libc::rlimit { rlim_cur: 32, rlim_max: 32 };
+                libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
+                for fd in 3..32 {
+                    assert_eq!(libc::memfd_create(c"test".as_ptr(), libc::MFD_CLOEXEC), fd);
+                }
+            }
+            let files: Vec<_> = (0..32).map(os::file_of).collect();
+            let chain: Vec<_> = (3..31).map(|fd| place(fd, fd + 1)).collect();
+            fill(&chain).unwrap();
+            assert!((4..32).all(|fd| os::file_of(fd) == files[fd as usize - 1]));
+            close(3);
+            // Two circles, one after the other.
+            let moved = [4, 5, 6, 7].map(os::file_of);
+            fill(&[place(4, 5), place(6, 7), place(5, 4), place(7, 6)]).unwrap();
+            assert_eq!([5, 4, 7, 6].map(os::file_of), moved);
+            assert_eq!(os::file_of(3), None);
+        });
+        assert!(ended.success());
     }
 
     #[test]

@@ -134,6 +134,11 @@ fn new_pipe() -> Result<[Held; 2]> {
     }
 }
 
+/// What this process watches its parent by.
+pub fn watched() -> Option<RawFd> {
+    LIFE.lock().watched.filter(Held::is_ours).map(|watched| watched.fd)
+}
+
 /// In a child with one thread: moves each descriptor whose number a place has.
 pub fn make_way(places: &[Place]) -> Result<()> {
     let life = &mut *LIFE.lock();

@@ -5,6 +5,7 @@ use super::descriptors::{self, Place};
 use super::os;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void, CStr};
+use std::os::fd::RawFd;
 
 /// CPUs have smaller numbers than this.
 pub const CPUS: usize = 8192;
@@ -100,7 +101,13 @@ impl Setting<'_> {
 
     /// Tries in a child that does nothing else whether everything can be set.
     pub fn try_out(&self) -> Result<(), Failure> {
-        let trial = Trial { setting: *self, failure: Cell::new(None) };
+        self.try_out_beside(&[])
+    }
+
+    /// The same for a child that first moves these descriptors where a place has their numbers. One that can't be moved
+    /// counts as the place behind the last.
+    pub fn try_out_beside(&self, own: &[RawFd]) -> Result<(), Failure> {
+        let trial = Trial { setting: *self, own, failure: Cell::new(None) };
         // Where no child can be made, the one that is meant is not made either, and says so.
         if let Ok(pid) = borrowed::run(in_trial, &trial, 0) {
             borrowed::reap(pid);
@@ -111,13 +118,18 @@ impl Setting<'_> {
 
 struct Trial<'a> {
     setting: Setting<'a>,
+    own: &'a [RawFd],
     failure: Cell<Option<Failure>>,
 }
 
 extern "C" fn in_trial(trial: *mut c_void) -> c_int {
     // SAFETY: `try_out` passed the trial, which its thread keeps alive.
     let trial = unsafe { &*trial.cast::<Trial<'_>>() };
-    trial.failure.set(trial.setting.apply().err());
+    let places = trial.setting.places;
+    let mut in_the_way = trial.own.iter().filter(|&&fd| descriptors::is_wanted(places, fd));
+    let moved = in_the_way.try_for_each(|&fd| descriptors::copy_aside(fd, places).map(drop));
+    let applied = moved.map_err(failed(Step::Place(places.len()))).and_then(|()| trial.setting.apply());
+    trial.failure.set(applied.err());
     // SAFETY: ends the child, past everything that is its parent's.
     unsafe { libc::_exit(0) }
 }

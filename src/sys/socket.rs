@@ -9,6 +9,17 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 pub const MOST_DESCRIPTORS: usize = 253;
 const CONTROL: usize = MOST_DESCRIPTORS * size_of::<RawFd>() + 64;
 
+/// A message.
+#[derive(Debug)]
+pub struct Received {
+    /// How many bytes it has.
+    pub length: usize,
+    /// The descriptors that came with it, close-on-exec.
+    pub descriptors: Vec<OwnedFd>,
+    /// Whether there were more of them, for which this process has no numbers left.
+    pub cut_off: bool,
+}
+
 /// One end. Close-on-exec, and never in the place of stdin, stdout or stderr.
 #[derive(Debug)]
 pub struct Socket(Held);
@@ -77,9 +88,8 @@ impl Socket {
         }
     }
 
-    /// Waits for a message: its length and the descriptors that came with it, close-on-exec. `None` when the other end
-    /// has been closed.
-    pub fn receive(&self, buffer: &mut [u8]) -> Option<(usize, Vec<OwnedFd>)> {
+    /// Waits for a message. `None` when the other end has been closed.
+    pub fn receive(&self, buffer: &mut [u8]) -> Option<Received> {
         let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
         let mut control = Control([0; CONTROL]);
         let mut message = message(&mut part, &mut control);
@@ -101,7 +111,7 @@ impl Socket {
                 }
             }
         }
-        Some((n as usize, descriptors))
+        Some(Received { length: n as usize, descriptors, cut_off: message.msg_flags & libc::MSG_CTRUNC != 0 })
     }
 }
 
@@ -132,11 +142,12 @@ mod tests {
         assert!(one.send(b"three", &[one.0.fd, other.0.fd, 0]).unwrap());
         assert!(one.send(b"none", &[]).unwrap());
         let mut buffer = [0; 64];
-        let (n, descriptors) = other.receive(&mut buffer).unwrap();
-        assert_eq!((&buffer[..n], descriptors.len()), (&b"three"[..], 3));
-        assert_eq!(os::file_of(descriptors[1].as_raw_fd()), Some(other.0.file));
-        let (n, descriptors) = other.receive(&mut buffer).unwrap();
-        assert_eq!((&buffer[..n], descriptors.len()), (&b"none"[..], 0));
+        let got = other.receive(&mut buffer).unwrap();
+        assert_eq!((&buffer[..got.length], got.descriptors.len()), (&b"three"[..], 3));
+        assert_eq!(os::file_of(got.descriptors[1].as_raw_fd()), Some(other.0.file));
+        assert!(!got.cut_off);
+        let got = other.receive(&mut buffer).unwrap();
+        assert_eq!((&buffer[..got.length], got.descriptors.len()), (&b"none"[..], 0));
     }
 
     #[test]

@@ -241,6 +241,74 @@ static void few_descriptors_by_now(int32_t method) {
     }
 }
 
+/* Answers how many descriptors it has of those that it was passed, and that the standard three are open. */
+static int32_t count_passed(mp_call *call) {
+    int32_t count, open = 0;
+    memcpy(&count, mp_call_arg(call, 0).data, sizeof count);
+    for (int fd = 0; fd < 3 + count; fd++)
+        open += fcntl(fd, F_GETFD) == 0;
+    return open;
+}
+
+/* Either the start says that they are too many, or the child has them all. */
+static void as_many_as_can_be(int32_t method) {
+    mp_fd_map map[FEW];
+    mp_process_options options;
+    mp_process *process;
+    struct rlimit few = {FEW, FEW};
+    bool refused = false;
+    CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &few));
+    CHECK_OK(mp_process_options_init(&options));
+    options.fds = map;
+    /* A program needs some for itself, before main already. */
+    int32_t most = method == MP_START_SPAWN ? FEW - 12 : FEW - 4;
+    for (int32_t count = 40; count <= most; count++) {
+        for (int way = 0; way < 4; way++) {
+            for (int i = 0; i < count; i++)
+                map[i] = (mp_fd_map){.fd = 0, .as = way % 2 ? 3 + i : 2 + count - i};
+            options.nfds = (size_t)count;
+            options.daemon = way < 2;
+            process = make_with(count_passed, &count, sizeof count, method, &options);
+            mp_status status = mp_process_start(process);
+            if (status == MP_OK) {
+                CHECK_EQ(3 + count, finish(process));
+                continue;
+            }
+            refused = true;
+            printf("method %d refuses %d: %s\n", (int)method, (int)count, mp_last_error());
+            CHECK_STATUS(MP_ERR_SYSTEM, status);
+            mp_process_free(process);
+        }
+    }
+    CHECK_EQ(method != MP_START_SPAWN, refused);
+}
+
+static int32_t use_all_numbers(mp_call *call) {
+    (void)call;
+    while (open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0)
+        ;
+    return 0;
+}
+
+/* What a request brings along finds no numbers: that is no reason to begin without stdin, stdout and stderr. */
+static void a_server_with_no_numbers_left(int32_t method) {
+    int32_t none = 0;
+    struct rlimit few = {FEW, FEW};
+    mp_slice arg = {&none, sizeof none};
+    if (method != MP_START_FORKSERVER)
+        return;
+    CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &few));
+    CHECK_OK(mp_forkserver_start(use_all_numbers, NULL, 0));
+    mp_process *process = make(count_passed, &arg, 1, method, false, NULL);
+    for (int i = 0; i < 3; i++) {
+        CHECK_STATUS(MP_ERR_SYSTEM, mp_process_start(process));
+        CHECK_ERROR_HAS("descriptors");
+    }
+    CHECK_EQ(0, host_children());
+    CHECK_OK(mp_process_start(process));
+    CHECK_EQ(3, finish(process));
+}
+
 /* -- the warning about threads -- */
 
 static atomic_int warnings;
@@ -323,6 +391,8 @@ int main(int argc, char **argv) {
         HOST_RUN(little_address_space, METHODS[i]);
         HOST_RUN(children_with_few_descriptors, METHODS[i]);
         HOST_RUN(few_descriptors_by_now, METHODS[i]);
+        HOST_RUN(as_many_as_can_be, METHODS[i]);
+        HOST_RUN(a_server_with_no_numbers_left, METHODS[i]);
         HOST_RUN(warned_once, METHODS[i]);
     }
     return 0;
