@@ -55,6 +55,17 @@ static void tasks_become(int n) {
         check_sleep(CHECK_SECOND / 10000);
 }
 
+/* How many there are without those that are about to go. */
+static int settled_tasks(void) {
+    int least = entries("/proc/self/task");
+    for (int i = 0; i < 20; i++) {
+        check_sleep(CHECK_SECOND / 100);
+        int now = entries("/proc/self/task");
+        least = now < least ? now : least;
+    }
+    return least;
+}
+
 static void settle(int tasks) {
     tasks_become(tasks);
     /* Those that nobody joins are joined when a handle is freed. */
@@ -62,7 +73,7 @@ static void settle(int tasks) {
 }
 
 static void nothing_is_left(bool joined) {
-    int tasks = entries("/proc/self/task"), descriptors = entries("/proc/self/fd");
+    int tasks = settled_tasks(), descriptors = entries("/proc/self/fd");
     memory before = {0};
     for (int32_t i = 0; i < WARM_UP + STARTS; i++) {
         if (i == WARM_UP) {
