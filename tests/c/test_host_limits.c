@@ -8,8 +8,13 @@
 #include "host.h"
 
 #include <grp.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 /* -- few processes -- */
 
@@ -217,6 +222,43 @@ static void children_with_few_descriptors(int32_t method) {
     }
 }
 
+/* As in an old sandbox. */
+static void lose_close_range(void) {
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_close_range, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof *filter, filter};
+    CHECK_EQ(0, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    CHECK_EQ(0, prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+    CHECK_EQ(-1, syscall(SYS_close_range, 1000, 1000, 0));
+}
+
+static int32_t is_open(mp_call *call) {
+    int32_t fd;
+    memcpy(&fd, mp_call_arg(call, 0).data, sizeof fd);
+    return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* A spawned child with few descriptors has none above its limit either. */
+static void nothing_is_left_above_the_limit(int32_t method) {
+    int files[FILES];
+    mp_process_options options;
+    mp_rlimit few = {.resource = RLIMIT_NOFILE, .soft = FEW, .hard = FEW};
+    if (method == MP_START_FORK)
+        return;
+    open_files(files);
+    int32_t last = files[FILES - 1];
+    CHECK_EQ(0, fcntl(last, F_SETFD, 0));
+    lose_close_range();
+    CHECK_OK(mp_process_options_init(&options));
+    options.rlimits = &few;
+    options.nrlimits = 1;
+    CHECK_EQ(0, run_with(is_open, &last, sizeof last, method, &options));
+}
+
 /* This process's own is, by now. */
 static void few_descriptors_by_now(int32_t method) {
     int files[FILES];
@@ -390,6 +432,7 @@ int main(int argc, char **argv) {
         HOST_RUN(no_process_at_all, METHODS[i]);
         HOST_RUN(little_address_space, METHODS[i]);
         HOST_RUN(children_with_few_descriptors, METHODS[i]);
+        HOST_RUN(nothing_is_left_above_the_limit, METHODS[i]);
         HOST_RUN(few_descriptors_by_now, METHODS[i]);
         HOST_RUN(as_many_as_can_be, METHODS[i]);
         HOST_RUN(a_server_with_no_numbers_left, METHODS[i]);
