@@ -192,6 +192,7 @@ impl Arena {
             let live = Life::new(State::Live, owner.generation(), 0, pid);
             match slot.life.compare_exchange(seen.0, live.0, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => {
+                    fault!("process.taken:live");
                     slot.exit.store(0, Ordering::Release);
                     self.set_me(owner);
                     return true;

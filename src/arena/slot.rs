@@ -204,7 +204,8 @@ pub(crate) struct Slot {
     /// Who prepared the parent's, and so on: they stay when those between have gone.
     pub(crate) elders: [AtomicU32; ELDERS],
     /// The exit code as the process itself recorded it: 1 << 63 | generation << 32 | code. Until a child has taken the
-    /// slot over, 1 << 62 | generation << 32.
+    /// slot over, 1 << 62 | generation << 32; one that is killed before it has cleared that has died of a signal, and
+    /// nobody asks.
     pub(crate) exit: AtomicU64,
     /// How the process of an earlier generation ended: see [`super::death::Obituary`].
     pub(crate) obituary: [AtomicU64; 2],

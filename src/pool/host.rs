@@ -26,10 +26,10 @@ const FIRST_CAPACITY: u64 = 64;
 /// So many jobs whose handles were freed early are looked at with each submission.
 const ORPHANS_AT_ONCE: usize = 16;
 
-/// What the host keeps of a pool.
 /// A function, as it travels, and when that was found out: after so many loads of objects and namings of programs.
 type Known = (Function, (u64, u32), Vec<u8>);
 
+/// What the host keeps of a pool.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) cell: Holder<PoolCell>,

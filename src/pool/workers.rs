@@ -131,7 +131,7 @@ pub(super) fn spawn(shared: &Arc<Shared>, index: u32) -> Result<()> {
         identity: Identity::worker(&shared.name, u64::from(index) + 1),
         die_with_parent: true,
     };
-    let child = spawn::spawn(WORKER_BOOTSTRAP, &payload, &options, &Conditions::default())?.into_helper();
+    let child = spawn::spawn(WORKER_BOOTSTRAP, &payload, &options, &Conditions::default())?;
     enter(shared, index as usize, &child);
     let (host, owner, pid) = (shared.clone(), child.owner, child.pid);
     reaper::watch(child, Box::new(move |ended| after_worker(&host, index, owner, pid, ended)));
@@ -152,6 +152,7 @@ fn after_worker(shared: &Arc<Shared>, index: u32, owner: Owner, pid: i32, ended:
     let hopeless = shared.is_hopeless(began) || (ended.unbegun.is_some() && signal != 0);
     let state = cell.state();
     let in_order = code == 0 && signal == 0 && state >= CLOSED;
+    let mut is_missing = false;
     if state < TERMINATED && (queued || !in_order) {
         let stillborn = || ended.unbegun.unwrap_or_else(stillborn);
         match if hopeless { Err(stillborn()) } else { spawn(shared, index) } {
@@ -162,13 +163,15 @@ fn after_worker(shared: &Arc<Shared>, index: u32, owner: Owner, pid: i32, ended:
             Err(error) => {
                 let text = format!("{}: a worker has ended and can't be replaced: {error}", shared.name);
                 log::say(log::WARNING, &text);
-                if !hopeless {
-                    shared.host.lock().missing.push(index);
-                }
+                is_missing = !hopeless;
             }
         }
     }
+    // Before it may be replaced: what is forgotten then would be the new one.
     shared.forget_child(index as usize);
+    if is_missing {
+        shared.host.lock().missing.push(index);
+    }
     refill(shared);
 }
 

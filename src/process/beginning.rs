@@ -8,6 +8,7 @@ use crate::error::{Error, Status};
 use crate::shortened;
 use crate::sys::clock;
 use crate::sys::procfs;
+use std::borrow::Cow;
 use std::ffi::CString;
 
 /// So long a program has, in nanoseconds: to be loaded from a slow disk by a busy machine, too.
@@ -44,18 +45,9 @@ pub(super) struct Late {
 }
 
 impl Beginning {
-    pub(super) fn new(program: CString) -> Beginning {
-        Beginning {
-            program,
-            named: executable::is_named(),
-            by: clock::now() + limit(),
-            helper: false,
-            stage: Stage::Awaited,
-        }
-    }
-
-    pub(super) fn set_helper(&mut self) {
-        self.helper = true;
+    pub(super) fn new(program: CString, helper: bool) -> Beginning {
+        let (named, by) = (executable::is_named(), clock::now() + limit());
+        Beginning { program, named, by, helper, stage: Stage::Awaited }
     }
 
     /// Looks whether the child is late. Answers so once.
@@ -85,27 +77,25 @@ impl Beginning {
         if self.stage == Stage::Late {
             return Some(Error::new(Status::Bootstrap, self.late()));
         }
-        match exit {
+        let how = match exit {
             // With the other code the library itself has ended it, and has said why.
-            Exit::Code(code) if code != EXIT_FAILED && arena.has_not_begun(owner) => {
-                let text = format!("{} ended, with code {code}, without a call of {CALL}", self.program());
-                Some(Error::new(Status::Bootstrap, text))
-            }
+            Exit::Code(code) if code != EXIT_FAILED => format!("with code {code}"),
             // The host has collected it.
-            Exit::Unknown if self.named && arena.has_not_begun(owner) => {
-                let text = format!("{} ended, nobody knows how, without a call of {CALL}", self.program());
-                Some(Error::new(Status::Bootstrap, text))
-            }
-            _ => None,
-        }
+            Exit::Unknown if self.named => "nobody knows how".to_owned(),
+            _ => return None,
+        };
+        arena.has_not_begun(owner).then(|| {
+            let text = format!("{} ended, {how}, without a call of {CALL}", self.program());
+            Error::new(Status::Bootstrap, text)
+        })
     }
 
     fn late(&self) -> String {
         format!("{} has run for {} s without a call of {CALL}", self.program(), limit() / 1_000_000_000)
     }
 
-    fn program(&self) -> String {
-        self.program.to_string_lossy().into_owned()
+    fn program(&self) -> Cow<'_, str> {
+        self.program.to_string_lossy()
     }
 }
 

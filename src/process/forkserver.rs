@@ -15,7 +15,7 @@ use super::conditions::Conditions;
 use super::identity::{self, ChildOptions};
 use super::reaper::{self, Child};
 use super::wire::Writer;
-use super::words::{Words, FAILED, READY};
+use super::words::{Words, READY};
 use super::{server, spawn, start};
 use crate::arena::{Arena, Owner};
 use crate::error::{Error, Result, Status};
@@ -127,13 +127,10 @@ pub fn fork(kind: u32, payload: &[u8], options: &ChildOptions, conditions: &Cond
         let stood = server.words.stands().load(Ordering::Acquire);
         let by_itself = !server.stopped.load(Ordering::Acquire);
         stillborn = if stood == READY { 0 } else { stillborn + u32::from(by_itself) };
-        let never_began = if stood == 0 { server.why_it_never_began() } else { None };
+        let failure = server.failure(stood);
         dismiss(&server);
-        if let Some(error) = never_began {
+        if let Some(error) = failure {
             return Err(error);
-        }
-        if stood & FAILED != 0 {
-            return Err(warm_up_failed(stood));
         }
         if stillborn == HOPELESS {
             return Err(Error::state("the fork server ends as soon as it is started"));
@@ -156,21 +153,17 @@ pub fn start(warm_up: Vec<u8>) -> Result<()> {
     let stands = server.words.stands();
     while stands.load(Ordering::Acquire) == 0 && !server.has_ended() {
         futex::wait(stands, 0, Deadline::after(LOOK));
-        reaper::await_beginning(server.owner);
+        reaper::check_beginning(server.owner);
     }
     match stands.load(Ordering::Acquire) {
         READY => Ok(()),
         stood => {
-            let never_began = if stood == 0 { server.why_it_never_began() } else { None };
+            let failure = server.failure(stood);
             dismiss(&server);
             with_state(|state| state.warm_up.clear());
-            Err(never_began.unwrap_or_else(|| {
-                if stood & FAILED != 0 {
-                    warm_up_failed(stood)
-                } else {
-                    Error::new(Status::WorkerDied, "the fork server died before its function had returned")
-                }
-            }))
+            let died =
+                || Error::new(Status::WorkerDied, "the fork server died before its function had returned");
+            Err(failure.unwrap_or_else(died))
         }
     }
 }
@@ -283,7 +276,7 @@ impl Server {
         let options = ChildOptions { identity: identity::helper("ForkServer"), die_with_parent: true };
         let mut conditions = Conditions::default();
         conditions.set_descriptors(&passed.map(|fd| (fd, fd)))?;
-        let child = spawn::spawn(SERVER, &payload.into_bytes(), &options, &conditions)?.into_helper();
+        let child = spawn::spawn(SERVER, &payload.into_bytes(), &options, &conditions)?;
         let gone = Arc::<Gone>::default();
         let (owner, flag) = (child.owner, gone.clone());
         reaper::watch(child, Box::new(move |ended| flag.set(ended.unbegun)));
@@ -305,6 +298,15 @@ impl Server {
     /// Whether it has ended: whatever it did before is done. Seen without the reaper, whose thread this may be.
     fn has_ended(&self) -> bool {
         self.gone.get() || !reaper::is_running(self.owner)
+    }
+
+    /// Why one that stood so can't serve, if another could not either.
+    fn failure(&self, stood: u32) -> Option<Error> {
+        match stood {
+            0 => self.why_it_never_began(),
+            READY => None,
+            failed => Some(warm_up_failed(failed)),
+        }
     }
 
     /// Of one that no longer listens and was never ready: why, if its program is the reason.
@@ -361,7 +363,7 @@ impl Server {
             }
             futex::wait(answered, seen, Deadline::after(LOOK));
             if self.words.stands().load(Ordering::Relaxed) == 0 {
-                reaper::await_beginning(self.owner);
+                reaper::check_beginning(self.owner);
             }
             // Not before a sleep: usually it is the answer that ends that.
             ended = answered.load(Ordering::Acquire) != number && self.has_ended();

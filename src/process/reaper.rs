@@ -52,7 +52,7 @@ pub struct Child {
     #[allow(dead_code)]
     pub(super) letter: Option<Bootstrap>,
     /// For one that runs a program.
-    pub(crate) beginning: Option<Beginning>,
+    pub(super) beginning: Option<Beginning>,
 }
 
 impl Child {
@@ -70,12 +70,6 @@ impl Child {
             letter: None,
             beginning: None,
         })
-    }
-
-    /// A process of the library's own: see [`Beginning`].
-    pub(crate) fn into_helper(mut self) -> Child {
-        self.beginning.iter_mut().for_each(Beginning::set_helper);
-        self
     }
 }
 
@@ -333,7 +327,7 @@ fn look_at(owner: Owner) {
     if !running {
         return bury(owner, pidfd);
     }
-    await_beginning(owner);
+    check_beginning(owner);
     if pidfd.and_then(|pidfd| pidfd.raw()).unwrap_or(NONE) != fd {
         with_state(|state| {
             state.children.iter_mut().filter(|w| w.child.owner == owner).for_each(|w| w.fd = NONE);
@@ -342,7 +336,7 @@ fn look_at(owner: Owner) {
 }
 
 /// Looks whether a child that runs a program is late to begin, and what follows then.
-pub(super) fn await_beginning(owner: Owner) {
+pub(super) fn check_beginning(owner: Owner) {
     let Some(arena) = Arena::if_made() else { return };
     let late = with_state(|state| {
         let watched = state.children.iter_mut().find(|w| w.child.owner == owner)?;

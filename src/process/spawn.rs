@@ -32,7 +32,10 @@ pub fn spawn(kind: u32, payload: &[u8], options: &ChildOptions, conditions: &Con
     fault!("process.spawn:pending");
     let ticket = Ticket { arena: -1, capacity: arena.capacity(), owner, letter: letter.place(), life: None };
     match launch(arena, ticket, options.die_with_parent, conditions) {
-        Ok(child) => Ok(Child { letter: Some(letter), ..child }),
+        Ok((child, program)) => {
+            let beginning = Some(Beginning::new(program, kind != PROCESS));
+            Ok(Child { letter: Some(letter), beginning, ..child })
+        }
         Err(error) => {
             arena.abandon_pending(owner);
             Err(error)
@@ -52,7 +55,13 @@ pub(super) fn check_called() -> Result<()> {
     ))
 }
 
-fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool, conditions: &Conditions) -> Result<Child> {
+/// Runs the program; answers its path too.
+fn launch(
+    arena: &Arena,
+    ticket: Ticket,
+    die_with_parent: bool,
+    conditions: &Conditions,
+) -> Result<(Child, CString)> {
     let closed = "the arena's descriptor has been closed by the host, so that no child can be spawned";
     let descriptor = arena.descriptor().ok_or_else(|| Error::state(closed))?.as_raw_fd();
     let life = if die_with_parent { Some(life::read_end()?) } else { None };
@@ -79,7 +88,7 @@ fn launch(arena: &Arena, ticket: Ticket, die_with_parent: bool, conditions: &Con
     })?;
     fault!("process.spawn:started");
     arena.note_pending_pid(ticket.owner, pid as u32);
-    Ok(Child { beginning: Some(Beginning::new(path)), ..Child::hold(pid, ticket.owner)? })
+    Ok((Child::hold(pid, ticket.owner)?, path))
 }
 
 /// `mp_main_init`: in a spawned child it does not return.

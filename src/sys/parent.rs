@@ -63,19 +63,17 @@ pub(super) fn is_watched_by(fd: RawFd) -> bool {
 /// From now on this process dies with its parent, whose pipe was passed; at once if that has ended already. The
 /// descriptor that it does by has whatever number is free: the passed one may be above the limit by now.
 pub(super) fn watch(passed: OwnedFd) -> Result<OwnedFd> {
-    let mut own = open_anew(&path(passed.as_raw_fd()));
-    if (0..=libc::STDERR_FILENO).contains(&own) {
-        let low = own;
-        // SAFETY: a number that was just opened.
-        own = unsafe { libc::fcntl(low, libc::F_DUPFD, libc::STDERR_FILENO + 1) };
-        descriptors::close(low);
-    }
+    let own = open_anew(&path(passed.as_raw_fd()));
     if own < 0 {
         return Err(Error::system("opening the parent's pipe"));
     }
-    drop(passed);
     // SAFETY: it was just opened and belongs to nobody else.
-    let own = unsafe { OwnedFd::from_raw_fd(own) };
+    let mut own = unsafe { OwnedFd::from_raw_fd(own) };
+    if own.as_raw_fd() <= libc::STDERR_FILENO {
+        own = os::above_stdio(own)?;
+        keep_over_exec(own.as_raw_fd())?;
+    }
+    drop(passed);
     if !asked_for_sigkill(own.as_raw_fd()) {
         return Err(Error::system("asking for SIGKILL when the parent ends"));
     }

@@ -263,6 +263,7 @@ impl Drop for PidFd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
 
     const WATCHDOG: i64 = 30_000_000_000;
 
@@ -315,36 +316,14 @@ mod tests {
         assert!(PidFd::open(-1).is_err());
     }
 
-    #[test]
-    fn another_process_in_the_place_of_a_descriptor_is_left_alone() {
-        let (lost, other) = (child(sleep), child(|| {}));
+    /// Puts another file in the place of a running child's pidfd, as a host may: the file is left alone, and the number
+    /// does as well.
+    fn the_number_does(lost: PidFd, file: RawFd) {
         let place = lost.raw().unwrap();
-        assert!(other.wait(Deadline::after(WATCHDOG)));
-        // SAFETY: puts the pidfd of another child in the place of this one, as a host may.
-        unsafe { libc::dup3(other.raw().unwrap(), place, libc::O_CLOEXEC) };
-        assert_eq!((lost.raw(), lost.peek(), lost.reap().0), (None, Exit::Running, Exit::Running));
-        assert!(lost.send_signal(libc::SIGKILL).unwrap());
-        assert!(lost.wait(Deadline::after(WATCHDOG)));
-        assert_eq!(lost.reap().0, Exit::Signaled(libc::SIGKILL));
-        assert_eq!(other.reap().0, Exit::Exited(7));
-        drop(lost);
-        assert!(os::file_of(place).is_some());
-        // SAFETY: the place is the test's own descriptor.
-        unsafe { libc::close(place) };
-    }
-
-    #[test]
-    fn a_lost_descriptor_is_left_alone_and_the_number_does() {
-        let lost = child(sleep);
-        let place = lost.raw().unwrap();
-        // SAFETY: puts another file in the place of the pidfd, as a host may.
-        unsafe {
-            let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
-            libc::dup3(null, place, libc::O_CLOEXEC);
-            libc::close(null);
-        }
+        // SAFETY: the place is the child's, the file the test's.
+        unsafe { libc::dup3(file, place, libc::O_CLOEXEC) };
         assert_eq!(lost.raw(), None);
-        assert_eq!(lost.peek(), Exit::Running);
+        assert_eq!((lost.peek(), lost.reap().0), (Exit::Running, Exit::Running));
         assert!(!lost.wait(Deadline::Now));
         assert!(lost.send_signal(libc::SIGKILL).unwrap());
         assert!(lost.wait(Deadline::after(WATCHDOG)));
@@ -355,5 +334,19 @@ mod tests {
         assert!(os::file_of(place).is_some());
         // SAFETY: the place is the test's own descriptor.
         unsafe { libc::close(place) };
+    }
+
+    #[test]
+    fn another_process_in_the_place_of_a_descriptor_is_left_alone() {
+        let other = child(|| {});
+        assert!(other.wait(Deadline::after(WATCHDOG)));
+        the_number_does(child(sleep), other.raw().unwrap());
+        assert_eq!(other.reap().0, Exit::Exited(7));
+    }
+
+    #[test]
+    fn a_lost_descriptor_is_left_alone_and_the_number_does() {
+        let null = os::open(c"/dev/null", libc::O_RDONLY).unwrap();
+        the_number_does(child(sleep), null.as_raw_fd());
     }
 }

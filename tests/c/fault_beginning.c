@@ -3,6 +3,7 @@
  * library itself would wait for is ended. Programs that end are in test_executable. The limit is made short here.
  */
 #include "fault.h"
+#include "pool.h"
 
 #include <sys/stat.h>
 
@@ -75,29 +76,19 @@ static void a_fork_server_is_ended(void) {
     CHECK_OK(mp_forkserver_stop());
 }
 
-static void check_pool(int32_t method) {
+static void a_pool_is_broken(void) {
     mp_pool_options options;
-    mp_pool *pool;
     mp_buffer *buffer;
-    CHECK_OK(mp_pool_options_init(&options));
-    options.processes = 2;
-    options.start_method = method;
-    if (method == MP_START_FORKSERVER) {
-        CHECK_STATUS(MP_ERR_BOOTSTRAP, mp_pool_new(&options, &pool));
-        CHECK_ERROR_HAS("mp_main_init");
-        return;
-    }
-    CHECK_OK(mp_pool_new(&options, &pool));
+    name_the_program();
+    mp_pool *pool = pool_new(MP_START_SPAWN, 2);
     CHECK_STATUS(MP_ERR_BROKEN, mp_pool_apply(pool, sleep_for_ever, NULL, 0, &buffer));
     await_log("can't make new ones");
     CHECK_STATUS(MP_ERR_BROKEN, mp_pool_apply(pool, sleep_for_ever, NULL, 0, &buffer));
     mp_pool_free(pool);
-}
-
-static void a_pool_is_broken(void) {
-    name_the_program();
-    check_pool(MP_START_SPAWN);
-    check_pool(MP_START_FORKSERVER);
+    CHECK_OK(mp_pool_options_init(&options));
+    options.start_method = MP_START_FORKSERVER;
+    CHECK_STATUS(MP_ERR_BOOTSTRAP, mp_pool_new(&options, &pool));
+    CHECK_ERROR_HAS("mp_main_init");
 }
 
 /* A program that knows nothing of libmp and takes its time. */

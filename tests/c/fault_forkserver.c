@@ -47,6 +47,7 @@ int main(int argc, char **argv) {
     CHECK_EQ(0, with_fault("kill@fork.prepare:copied#2", argc, argv, servers_are_replaced));
     CHECK_EQ(0, with_fault("kill@process.served:prepared", argc, argv, all_servers_are_killed));
     CHECK_EQ(0, with_fault("kill@process.served:begun", argc, argv, child_is_killed));
+    CHECK_EQ(0, with_fault("kill@process.taken:live#2", argc, argv, child_is_killed));
     CHECK_EQ(0, with_fault("kill@process.fork:ended", argc, argv, child_is_killed));
     CHECK_EQ(-SIGKILL, with_fault("kill@process.served:asking", argc, argv, host_starts));
     CHECK_EQ(-SIGKILL, with_fault("kill@process.served:started", argc, argv, host_starts));

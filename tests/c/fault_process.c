@@ -30,6 +30,8 @@ int main(int argc, char **argv) {
         CHECK_OK(mp_main_init(argc, argv));
     check_begin();
     CHECK_EQ(0, with_fault("kill@process.fork:begun", argc, argv, forked_child_is_killed));
+    CHECK_EQ(0, with_fault("kill@process.taken:live", argc, argv, forked_child_is_killed));
+    CHECK_EQ(0, with_fault("kill@process.taken:live", argc, argv, spawned_child_is_killed));
     CHECK_EQ(0, with_fault("kill@process.fork:ended", argc, argv, forked_child_is_killed));
     CHECK_EQ(0, with_fault("kill@process.spawn:attached", argc, argv, spawned_child_is_killed));
     CHECK_EQ(-SIGKILL, with_fault("kill@process.fork:forked", argc, argv, host_forks));

@@ -2,6 +2,7 @@
  * A host that never calls mp_main_init names the program that its children run: which functions reach them, and which
  * do not. check: once
  */
+#include "pool.h"
 #include "process.h"
 
 #include "parts/test_executable/lib_linked.h"
@@ -105,24 +106,9 @@ static void functions_reach_the_program(void) {
     check_returns(linked_program, helper);
 }
 
-static mp_pool *fork_pool(void) {
-    mp_pool_options options;
-    mp_pool *pool;
-    CHECK_OK(mp_pool_options_init(&options));
-    options.processes = 1;
-    options.start_method = MP_START_FORK;
-    CHECK_OK(mp_pool_new(&options, &pool));
-    return pool;
-}
-
 static void a_pool_runs_the_program(void) {
-    mp_pool_options options;
-    mp_pool *pool;
+    mp_pool *pool = pool_new(MP_START_SPAWN, 1);
     mp_buffer *buffer;
-    CHECK_OK(mp_pool_options_init(&options));
-    options.processes = 1;
-    options.start_method = MP_START_SPAWN;
-    CHECK_OK(mp_pool_new(&options, &pool));
     CHECK_OK(mp_pool_apply(pool, linked_program, ARGS, 2, &buffer));
     CHECK_EQ(strlen(helper), mp_buffer_len(buffer));
     CHECK_EQ(0, memcmp(helper, mp_buffer_data(buffer), strlen(helper)));
@@ -130,7 +116,7 @@ static void a_pool_runs_the_program(void) {
     CHECK_STATUS(MP_ERR_INVALID, mp_pool_apply(pool, in_the_host, NULL, 0, &buffer));
     mp_pool_free(pool);
     /* A forked pool runs what lies here, also when something was loaded since. */
-    pool = fork_pool();
+    pool = pool_new(MP_START_FORK, 1);
     CHECK(dlopen(part("lib_other.so"), RTLD_NOW) != NULL);
     CHECK_OK(mp_pool_apply(pool, in_the_host, NULL, 0, &buffer));
     mp_buffer_free(buffer);
@@ -158,16 +144,20 @@ static void replace(const char *path, const char *by) {
     CHECK_EQ(0, rename(new, path));
 }
 
-/* The child refuses, and says why. */
-static void check_refused(mp_fn fn, const char *path) {
+/* A spawned child that can't run its function, and says why. */
+static void check_fails(mp_fn fn, int32_t code, mp_status status, const char *text, const char *more) {
     mp_buffer *buffer;
-    fprintf(stderr, "(one line about a function that does not exist is expected:)\n");
+    fprintf(stderr, "(one line about a child that can't run its function is expected:)\n");
     mp_process *process = ended(fn, MP_START_SPAWN);
-    CHECK_EQ(70, exit_code(process));
-    CHECK_STATUS(MP_ERR_TASK_FAILED, mp_process_result(process, &buffer));
-    CHECK_ERROR_HAS("is another build");
-    CHECK_ERROR_HAS(path);
+    CHECK_EQ(code, exit_code(process));
+    CHECK_STATUS(status, mp_process_result(process, &buffer));
+    CHECK_ERROR_HAS(text);
+    CHECK_ERROR_HAS(more);
     mp_process_free(process);
+}
+
+static void check_refused(mp_fn fn, const char *path) {
+    check_fails(fn, 70, MP_ERR_TASK_FAILED, "is another build", path);
 }
 
 static void another_build_of_a_library_is_refused(const char *temporary) {
@@ -200,7 +190,7 @@ static void another_file_is_refused(const char *temporary) {
     CHECK(library != NULL);
     mp_fn fn = find(library, "loaded_variant");
     check_returns(fn, "\1");
-    mp_pool *pool = fork_pool();
+    mp_pool *pool = pool_new(MP_START_FORK, 1);
     replace(path, part("lib_bare_other.so"));
     check_start(MP_ERR_INVALID, fn, "has been replaced");
     CHECK_EQ(0, unlink(path));
@@ -234,32 +224,51 @@ static void children_of_the_server_inherit_the_name(const char *temporary) {
 
 /* A program that never calls mp_main_init, and ends: its code 0 is not one of the function's. */
 static void ends_without_libmp(void) {
+    static const char text[] = "without a call of mp_main_init";
     mp_buffer *buffer;
-    mp_pool_options options;
-    mp_pool *pool;
     CHECK_OK(mp_set_executable("/bin/true"));
-    fprintf(stderr, "(two lines about a program without mp_main_init, and one about its pool, are expected:)\n");
-    mp_process *process = ended(linked_program, MP_START_SPAWN);
-    CHECK_EQ(70, exit_code(process));
-    CHECK_STATUS(MP_ERR_BOOTSTRAP, mp_process_result(process, &buffer));
-    CHECK_ERROR_HAS("/bin/true ended, with code 0, without a call of mp_main_init");
-    mp_process_free(process);
+    check_fails(linked_program, 70, MP_ERR_BOOTSTRAP, "/bin/true ended, with code 0", text);
     CHECK_OK(mp_set_executable("/bin/false"));
-    process = ended(linked_program, MP_START_SPAWN);
-    CHECK_EQ(1, exit_code(process));
-    CHECK_STATUS(MP_ERR_BOOTSTRAP, mp_process_result(process, &buffer));
-    mp_process_free(process);
-    process = make(linked_program, ARGS, 2, MP_START_FORKSERVER, false, NULL);
+    check_fails(linked_program, 1, MP_ERR_BOOTSTRAP, "/bin/false ended, with code 1", text);
+    mp_process *process = make(linked_program, ARGS, 2, MP_START_FORKSERVER, false, NULL);
     CHECK_STATUS(MP_ERR_BOOTSTRAP, mp_process_start(process));
     CHECK_ERROR_HAS("/bin/false ended, with code 1, without a call of mp_main_init");
     mp_process_free(process);
     CHECK_STATUS(MP_ERR_BOOTSTRAP, mp_forkserver_start(linked_program, NULL, 0));
-    CHECK_OK(mp_pool_options_init(&options));
-    options.processes = 1;
-    options.start_method = MP_START_SPAWN;
-    CHECK_OK(mp_pool_new(&options, &pool));
+    fprintf(stderr, "(one line about a pool is expected:)\n");
+    mp_pool *pool = pool_new(MP_START_SPAWN, 1);
     CHECK_STATUS(MP_ERR_BROKEN, mp_pool_apply(pool, linked_program, ARGS, 2, &buffer));
     mp_pool_free(pool);
+}
+
+static size_t children(void) { return pool_children(getpid(), NULL, 0); }
+
+/* A worker that dies while the program is not there is replaced when it is there again. */
+static void a_lost_worker_comes_back(const char *temporary) {
+    char path[PATH_MAX + 60];
+    pid_t pids[2];
+    mp_buffer *buffer;
+    snprintf(path, sizeof path, "%s/helper", temporary);
+    copy(helper, path);
+    CHECK_OK(mp_set_executable(path));
+    mp_pool *pool = pool_new(MP_START_SPAWN, 2);
+    CHECK_EQ(2, pool_children(getpid(), pids, 2));
+    CHECK_EQ(0, unlink(path));
+    fprintf(stderr, "(one line about a worker that can't be replaced is expected:)\n");
+    CHECK_EQ(0, kill(pids[0], SIGKILL));
+    while (children() != 1)
+        check_sleep(1000000);
+    CHECK_OK(mp_pool_apply(pool, linked_program, ARGS, 2, &buffer));
+    mp_buffer_free(buffer);
+    copy(helper, path);
+    while (children() != 2) {
+        check_sleep(10000000);
+        CHECK_OK(mp_pool_apply(pool, linked_program, ARGS, 2, &buffer));
+        mp_buffer_free(buffer);
+    }
+    pool_end(pool);
+    CHECK_EQ(0, children());
+    CHECK_EQ(0, unlink(path));
 }
 
 static void a_program_that_has_gone(const char *temporary) {
@@ -284,6 +293,7 @@ int main(void) {
     another_build_of_a_library_is_refused(temporary);
     another_file_is_refused(temporary);
     children_of_the_server_inherit_the_name(temporary);
+    a_lost_worker_comes_back(temporary);
     a_program_that_has_gone(temporary);
     CHECK_OK(mp_set_executable(NULL));
     check_start(MP_ERR_BOOTSTRAP, linked_program, "mp_main_init");

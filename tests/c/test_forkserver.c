@@ -283,6 +283,52 @@ static void a_hanging_warm_up_is_stopped(void) {
     CHECK_EQ(0, pthread_join(starter, NULL));
 }
 
+/* Takes as long as there is a file of this name. */
+static int32_t warm_slowly(mp_call *call) {
+    while (access(mp_call_arg(call, 0).data, F_OK) == 0)
+        check_sleep(CHECK_SECOND / 100);
+    return 0;
+}
+
+/* A pool whose zygote and server were killed waits for the next server. Nobody waits with it. */
+static void a_slow_warm_up_holds_up_nobody(void) {
+    char name[] = "/tmp/mp-test-XXXXXX";
+    int file = mkstemp(name);
+    int32_t three = 3;
+    int64_t two = 2;
+    mp_slice path = {name, sizeof name}, arg = {&two, sizeof two};
+    mp_buffer *buffer;
+    pid_t pids[2];
+    CHECK(file >= 0);
+    CHECK_EQ(0, close(file));
+    CHECK_EQ(0, unlink(name));
+    CHECK_OK(mp_forkserver_start(warm_slowly, &path, 1));
+    mp_pool *pool = pool_new(MP_START_FORKSERVER, 1);
+    CHECK_OK(mp_pool_apply(pool, pool_square, &arg, 1, &buffer));
+    mp_buffer_free(buffer);
+    CHECK_EQ(2, pool_children(getpid(), pids, 2));
+    file = open(name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+    CHECK(file >= 0);
+    CHECK_EQ(0, close(file));
+    pid_t server = server_pid();
+    CHECK_EQ(0, kill(server, SIGKILL));
+    while (is_running(server))
+        check_sleep(100000);
+    CHECK_EQ(0, kill(pids[0] == server ? pids[1] : pids[0], SIGKILL));
+    while (server_pid() == 0 || server_pid() == server)
+        check_sleep(100000);
+    mp_process *process = start(answer, &three, sizeof three, MP_START_FORK, false);
+    mp_waitable end = {.kind = MP_WAIT_PROCESS, .handle = process};
+    CHECK_OK(mp_wait(&end, 1, MP_FOREVER));
+    CHECK_EQ(3, finish(process));
+    CHECK_EQ(0, unlink(name));
+    CHECK_OK(mp_pool_apply(pool, pool_square, &arg, 1, &buffer));
+    CHECK_EQ(4, pool_number((mp_slice){mp_buffer_data(buffer), mp_buffer_len(buffer)}));
+    mp_buffer_free(buffer);
+    pool_end(pool);
+    CHECK_OK(mp_forkserver_stop());
+}
+
 #if defined(__SANITIZE_ADDRESS__)
 enum { WARM_UPS = 20 }; /* each takes long */
 #else
@@ -329,6 +375,7 @@ int main(int argc, char **argv) {
     a_server_ends_with_its_owner();
     a_forked_child_has_its_own_server();
     a_hanging_warm_up_is_stopped();
+    a_slow_warm_up_holds_up_nobody();
     warm_ups_take_no_place();
     pool_no_children();
     return 0;

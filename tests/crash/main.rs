@@ -47,7 +47,7 @@ mod waiters;
 mod waits;
 mod woken;
 
-use process::{run_and_exit, Exit, Words};
+use process::{run_and_exit, Child, Exit, Words};
 use std::time::{Duration, Instant};
 
 /// A test: its name, what it does, and after how many seconds it is killed.
@@ -132,36 +132,29 @@ fn run_all(cases: impl IntoIterator<Item = Case>) -> usize {
 /// The same by several copies of this process: each takes the next case that no other has taken. Then follow those that
 /// look at what the others have done.
 fn share_out(cases: Vec<Case>, runners: usize) -> usize {
-    let (last, mut cases): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(Case::looks_at_others);
-    cases.iter_mut().for_each(|case| case.limit *= runners as u64);
+    let (last, cases): (Vec<Case>, Vec<Case>) = cases.into_iter().partition(Case::looks_at_others);
+    let limits = runners as u64;
+    let mut cases: Vec<_> =
+        cases.into_iter().map(|case| Some(Case { limit: case.limit * limits, ..case })).collect();
     let taken = Words::new();
-    let mut copies = Vec::new();
-    for _ in 0..runners {
-        // SAFETY: the runner has one thread.
-        match unsafe { libc::fork() } {
-            0 => {
-                // SAFETY: the copy dies with the runner.
-                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
-                let mut cases = cases.into_iter().map(Some).collect::<Vec<_>>();
-                let next = || cases.get_mut(taken.add(0, 1) as usize - 1).and_then(Option::take);
-                std::process::exit(run_all(std::iter::from_fn(next)).min(100) as i32)
-            }
-            copy => copies.push(copy),
-        }
-    }
-    let failed: usize = copies.into_iter().map(failed_in).sum();
+    let mut copy = || {
+        process::fork(|| {
+            // SAFETY: the copy dies with the runner.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            let next = || cases.get_mut(taken.add(0, 1) as usize - 1).and_then(Option::take);
+            process::exit_now(run_all(std::iter::from_fn(next)).min(100) as i32)
+        })
+    };
+    let copies: Vec<Child> = (0..runners).map(|_| copy()).collect();
+    let failed: usize = copies.iter().map(failed_in).sum();
     failed + run_all(last)
 }
 
 /// Waits for a copy: how many cases failed in it.
-fn failed_in(copy: i32) -> usize {
-    let mut status = 0;
-    // SAFETY: waits for one child into a live integer.
-    let waited = unsafe { libc::waitpid(copy, &mut status, 0) };
-    if waited == copy && libc::WIFEXITED(status) {
-        libc::WEXITSTATUS(status) as usize
-    } else {
-        1
+fn failed_in(copy: &Child) -> usize {
+    match copy.wait() {
+        Exit::Code(failed) => failed as usize,
+        Exit::Signal(_) => 1,
     }
 }
 
